@@ -1,0 +1,29 @@
+# `make speed` and `make test` set up their own environment in .venv; nothing else is needed but Python 3.11 and pip.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: speed test check format clean
+
+speed: .venv/ready  ## the main job: time training steps of the six networks, ours beside PyTorch
+	$(BIN)/mcnbench run training-speed
+
+test: .venv/ready  ## all tests
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/ready  ## style, types, direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist
