@@ -1,0 +1,1 @@
+"""The implementations that are measured first: our own. They know nothing of the harness."""

@@ -1,0 +1,5 @@
+"""`python -m mcnbench` is the command `mcnbench`."""
+
+from mcnbench.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""From run files to tables, figures and pages, with pandas and matplotlib; works without torch."""

@@ -1,0 +1,1 @@
+"""What is run: property suites, throughput suites and planted faults."""
