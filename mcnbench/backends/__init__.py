@@ -112,7 +112,7 @@ def _can_be_found(name: str) -> bool:
 def _import(name: str, module: str) -> ModuleType:
     try:
         return import_module(module)
-    except Exception as error:  # whatever the user's module raises on import is the user's to read
+    except (Exception, SystemExit) as error:  # whatever the user's module raises on import is the user's to read
         raise BadInput(f"backend '{name}' does not import: {type(error).__name__}: {error}") from error
 
 
@@ -120,15 +120,16 @@ def _import_file(name: str) -> ModuleType:
     path = Path(name).resolve()
     if not path.is_file():
         raise BadInput(f"backend file '{name}' does not exist; give the path of a Python file or the name of a module")
-    spec = util.spec_from_file_location(path.stem, path)
+    # The whole path is the module's name: a file called torch.py must not pass for PyTorch.
+    spec = util.spec_from_file_location(str(path), path)
     assert spec is not None
     assert spec.loader is not None
     module = util.module_from_spec(spec)
-    # As for a script, the file's own folder comes first, so that it can import what lies beside it.
-    sys.path.insert(0, str(path.parent))
-    sys.modules[path.stem] = module
+    sys.modules[module.__name__] = module
+    sys.path.append(str(path.parent))  # so that the file can import what lies beside it
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises on import is the user's to read
+    except (Exception, SystemExit) as error:  # whatever the user's file raises on import is the user's to read
+        del sys.modules[module.__name__]
         raise BadInput(f"backend file '{name}' does not import: {type(error).__name__}: {error}") from error
     return module
