@@ -1,14 +1,19 @@
-"""The oracle: PyTorch in float64, and its autograd, behind NumPy arrays."""
+"""The oracle: PyTorch in float64, and its autograd, behind NumPy arrays.
+
+PyTorch is imported when an oracle runs, here and in the blocks' files: importing it takes longer than most commands.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from mcnbench.arrays import Array
+
+if TYPE_CHECKING:
+    import torch
 
 Pullback = Callable[[Array], tuple[Array | None, ...]]
 
@@ -18,6 +23,8 @@ def float64_block(function: Callable[..., Any], inputs: Sequence[Array | None]) 
 
     Real inputs become float64 tensors that require a gradient; None and integer inputs (labels) get no gradient (None).
     """
+    import torch
+
     tensors = [None if a is None else _tensor(a) for a in inputs]
     y = function(*tensors)
     wanted = [t for t in tensors if t is not None and t.requires_grad]
@@ -30,6 +37,8 @@ def float64_block(function: Callable[..., Any], inputs: Sequence[Array | None]) 
 
 
 def _tensor(a: Array) -> torch.Tensor:
+    import torch
+
     if np.issubdtype(a.dtype, np.floating):
         return torch.from_numpy(np.array(a, np.float64)).requires_grad_()
     return torch.from_numpy(np.array(a, np.int64))

@@ -7,15 +7,17 @@ x (N, C, H, W), w (K, C / groups, R, S), b (K,) or None, y (N, K, P, Q); cross-c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from mcnbench import blocks, geometry
 from mcnbench.arrays import Array, Float64, Shape, pair, sides
 from mcnbench.bounds import Precision, coefficient
 from mcnbench.oracle import Pullback, float64_block
+
+if TYPE_CHECKING:
+    import torch
 
 INPUTS = ("x", "w", "b")
 
@@ -82,6 +84,8 @@ def work(shapes: blocks.Shapes, options: Options) -> blocks.Work:
 
 
 def oracle(inputs: blocks.Inputs, options: Options) -> tuple[Array, Pullback]:
+    import torch.nn.functional as F
+
     top, bottom, left, right = sides(options.padding)
 
     def conv(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
