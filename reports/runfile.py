@@ -1,0 +1,306 @@
+"""A run file: one JSON object a line, appended as measured. Its schema and its reader; `mcnbench.runfile` writes it.
+
+The first line is the run. A launch (one case in a fresh worker of one backend) is announced by a `launch` line and
+followed by a `sample` line per timed step, so that a killed run keeps all it measured, and by one `measurement` line
+that repeats all samples and adds what verification found. A case visited several times has several launches; its
+samples are paired with the peer's by (launch, round). A launch without its measurement was interrupted: the reader
+makes an unverified measurement of its samples. A last line that is cut off is reported, and everything before it kept.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SCHEMA = 1
+
+Verdict = Literal["HOLDS", "VIOLATED", "MISTRUSTED", "UNSUPPORTED", "ERROR"]
+
+
+class RunFileError(ValueError):
+    """The file cannot be read as a run file: one sentence with the file, the line and the key."""
+
+
+class Line(BaseModel):
+    """One line of a run file. Keys that are not named here are refused, so that none is dropped in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+class Run(Line):
+    """The first line: what was run, when, on what."""
+
+    kind: Literal["run"] = "run"
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    experiment: str
+    command: str
+    started: str
+    """UTC, ISO 8601; so is every time in the file."""
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    git: dict[str, Any]
+    environment: dict[str, Any] = {}
+    """Environment variables of the workers: those `removed` and those `set`, with their values."""
+    settings: dict[str, Any] = {}
+    """What the run was asked to do; `--resume` goes on with it."""
+
+
+class Resume(Line):
+    """Written where `--resume` goes on after an interruption."""
+
+    kind: Literal["resume"] = "resume"
+    started: str
+    command: str
+
+
+class Limit(Line):
+    """The machine's own matrix-product rate, measured in this run with the threads that the backends use."""
+
+    kind: Literal["limit"] = "limit"
+    device: str
+    dtype: str
+    threads: int
+    flops_per_second: float
+    """The best rate seen; a multiply-add counts 2."""
+    how: str = ""
+
+
+class Launch(Line):
+    """One case about to be measured in a fresh worker of one backend."""
+
+    kind: Literal["launch"] = "launch"
+    case: str
+    network: str
+    backend: str
+    device: str
+    batch: int
+    dtype: str
+    threads: int
+    workers: int = 1
+    images: int
+    """Images per sample."""
+    flops: int
+    """Arithmetic per sample; a multiply-add counts 2."""
+    launch: int
+    """Counts the visits to this case from 0; samples of two backends are paired within a launch."""
+    receipt: str = ""
+    """What the backend says of itself: versions, threads, the memory format in use."""
+
+
+class Sample(Line):
+    """One timed step."""
+
+    kind: Literal["sample"] = "sample"
+    case: str
+    backend: str
+    launch: int
+    round: int
+    ns: int
+
+
+class Verified(Line):
+    """What verification found on the first result of the worker and, on fresh data, after the last sample."""
+
+    before: Verdict | None = None
+    after: Verdict | None = None
+    error_ratio: float | None = None
+    """The worst error over its bound; right is below 1."""
+    error_multiple: float | None = None
+    """The error of the step's gradients over that of torch float32, both to float64."""
+    message: str | None = None
+    """What was wrong, where; None if nothing was."""
+
+    @property
+    def holds(self) -> bool:
+        """Right before and after: only then may the times enter a table."""
+        return self.before == "HOLDS" and self.after == "HOLDS"
+
+
+class Measurement(Launch):
+    """One case on one backend in one launch, with all its samples."""
+
+    kind: Literal["measurement"] = "measurement"  # type: ignore[assignment]  # a measurement has all keys of its launch
+    samples_ns: list[int]
+    round: list[int]
+    warmup_ns: list[int] = []
+    verified: Verified = Verified()
+    peak_bytes: int | None = None
+    error: str | None = None
+    """Why there is no time: the worker crashed, hung, ran out of memory, or the backend lacks a block."""
+    interrupted: bool = False
+    """The run ended before this measurement was complete; set by the reader, never written."""
+
+
+class BlockVerdict(Line):
+    """What `mcnbench check` concluded on one property of one block."""
+
+    kind: Literal["verdict"] = "verdict"
+    case: str
+    block: str
+    backend: str
+    dtype: str
+    property: str
+    verdict: Verdict
+    examples: int
+    worst_ratio: float | None = None
+    """The worst error over its bound; None for a property without one."""
+    message: str | None = None
+    reproduce: str | None = None
+
+
+class End(Line):
+    """The last line."""
+
+    kind: Literal["end"] = "end"
+    finished: str
+    status: Literal["complete", "interrupted"]
+
+
+KINDS: dict[str, type[Line]] = {
+    "run": Run,
+    "resume": Resume,
+    "limit": Limit,
+    "launch": Launch,
+    "sample": Sample,
+    "measurement": Measurement,
+    "verdict": BlockVerdict,
+    "end": End,
+}
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What a run file holds."""
+
+    path: Path
+    run: Run
+    measurements: tuple[Measurement, ...]
+    """In the order of the file; the interrupted ones, made of samples, come last."""
+    verdicts: tuple[BlockVerdict, ...]
+    limits: tuple[Limit, ...]
+    status: Literal["complete", "interrupted"]
+    notes: tuple[str, ...]
+    """What a reader should be told: a last line that was cut off, launches that were interrupted, resumptions."""
+
+    @property
+    def limit(self) -> float | None:
+        """The best matrix-product rate measured in the run, in floating-point operations per second."""
+        return max((limit.flops_per_second for limit in self.limits), default=None)
+
+
+def read(path: Path | str) -> RunFile:
+    """Reads a run file; raises RunFileError with the line and key of what it cannot read."""
+    path = Path(path)
+    text, notes = _text(path)
+    lines = text.split("\n")
+    last_line = lines.pop()  # "" after a complete last line
+    cut = False
+    parsed = [_parse(path, number, line) for number, line in enumerate(lines, start=1)]
+    if last_line:
+        cut = bool(parsed) and not is_object(last_line)
+        if cut:
+            notes.append(f"line {len(lines) + 1} is cut off, as after a kill; everything before it was read")
+        else:
+            parsed.append(_parse(path, len(lines) + 1, last_line))
+    if not parsed:
+        raise RunFileError(f"run file '{path}' is empty; wanted a line of kind 'run' first")
+    run, *rest = parsed
+    if not isinstance(run, Run):
+        raise RunFileError(f"run file '{path}', line 1: wanted kind 'run' first, got '{getattr(run, 'kind', '?')}'")
+    if any(isinstance(line, Run) for line in rest):
+        number = next(i for i, line in enumerate(rest, start=2) if isinstance(line, Run))
+        raise RunFileError(f"run file '{path}', line {number}: a second line of kind 'run'; a file holds one run")
+    measured = [line for line in rest if isinstance(line, Measurement)]
+    interrupted = _interrupted(path, rest, measured)
+    if interrupted:
+        names = ", ".join(f"{m.case} on {m.backend}" for m in interrupted)
+        notes.append(f"interrupted, so with samples that were not verified: {names}")
+    resumed = sum(isinstance(line, Resume) for line in rest)
+    if resumed:
+        notes.append(f"resumed {resumed} time{'s' * (resumed > 1)}")
+    last = parsed[-1]
+    return RunFile(
+        path,
+        run,
+        (*measured, *interrupted),
+        tuple(line for line in rest if isinstance(line, BlockVerdict)),
+        tuple(line for line in rest if isinstance(line, Limit)),
+        last.status if isinstance(last, End) and not cut else "interrupted",
+        tuple(notes),
+    )
+
+
+def _text(path: Path) -> tuple[str, list[str]]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RunFileError(f"cannot read run file '{path}': {error.strerror}") from error
+    try:
+        return raw.decode("utf-8"), []
+    except UnicodeDecodeError as error:
+        complete, _, cut = raw.rpartition(b"\n")
+        if error.start > len(complete):  # a character of the last line was cut in two
+            return complete.decode("utf-8") + "\n" + cut.decode("utf-8", "replace"), []
+        number = raw[: error.start].count(b"\n") + 1
+        raise RunFileError(f"run file '{path}', line {number}: not UTF-8") from error
+
+
+def is_object(text: str) -> bool:
+    """Whether the text is one complete JSON object, so not a line that was cut off."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except json.JSONDecodeError:
+        return False
+
+
+def _parse(path: Path, number: int, text: str) -> Line:
+    where = f"run file '{path}', line {number}"
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RunFileError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
+    if not isinstance(content, dict) or "kind" not in content:
+        raise RunFileError(f"{where}: wanted a JSON object with the key 'kind'")
+    if content["kind"] not in KINDS:
+        raise RunFileError(f"{where}, key 'kind': unknown kind {content['kind']!r}; known: {', '.join(KINDS)}")
+    if content["kind"] == "run" and content.get("schema") != SCHEMA:
+        given = content.get("schema")
+        raise RunFileError(
+            f"{where}, key 'schema': this mcnbench reads schema {SCHEMA}, the file is of schema {given!r}; "
+            "read it with the version of mcnbench that wrote it"
+        )
+    try:
+        return KINDS[content["kind"]].model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise RunFileError(f"{where}, key '{key}': {first['msg']}") from error
+
+
+def _interrupted(path: Path, lines: list[Line], measured: list[Measurement]) -> list[Measurement]:
+    """Launches without a measurement, with the samples that they have."""
+    open_launches = {(m.case, m.backend, m.launch): m for m in lines if type(m) is Launch}
+    samples: dict[tuple[str, str, int], list[Sample]] = {key: [] for key in open_launches}
+    for number, line in enumerate(lines, start=2):
+        if isinstance(line, Sample):
+            key = line.case, line.backend, line.launch
+            if key not in samples:
+                raise RunFileError(
+                    f"run file '{path}', line {number}: a sample of {key}, whose launch was not announced"
+                )
+            samples[key].append(line)
+    for m in measured:
+        open_launches.pop((m.case, m.backend, m.launch), None)
+    return [
+        Measurement(
+            **launch.model_dump(exclude={"kind"}),
+            samples_ns=[sample.ns for sample in samples[key]],
+            round=[sample.round for sample in samples[key]],
+            interrupted=True,
+        )
+        for key, launch in open_launches.items()
+    ]
