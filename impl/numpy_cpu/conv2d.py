@@ -78,4 +78,5 @@ def bias_gradient(dy: Array) -> Array:
             sums[i] += image.sum((0, 1))
 
     threads.run(task, len(shares))
-    return sums.sum(0)
+    db: Array = sums.sum(0)
+    return db

@@ -36,7 +36,7 @@ def correlate(x: Array, matrices: Array, axes: Axes, out: Array, bias: Array | N
     pieces = tiles(len(out), axes[0].out, axes[1].out * patch, TILE)
 
     def task(i: int) -> None:
-        target = out[pieces[i].index]
+        target = out[pieces[i].place]
         rows = math.prod(target.shape[:3])
         product = threads.scratch("product", (rows, filters), x.dtype)
         for g in range(groups):
@@ -79,7 +79,7 @@ def gradient_to_weights(x: Array, dy: Array, axes: Axes, groups: int) -> Array:
         for piece in pieces[shares[i]]:
             for g in range(groups):
                 patches = _gather(_group(x, g, groups), piece, axes).reshape(-1, patch)
-                errors = _group(dy[piece.index], g, groups).reshape(len(patches), filters)
+                errors = _group(dy[piece.place], g, groups).reshape(len(patches), filters)
                 np.matmul(errors.T, patches, out=product)
                 sums[i, g] += product
 
@@ -102,7 +102,7 @@ def transposed_matrices(w: Array, groups: int) -> Array:
 
 
 def _phase(axis: Axis, phase: int) -> tuple[list[int], Axis]:
-    """The taps that meet pixels phase, phase + stride ..., the last first, and the axis of their correlation with dy."""
+    """The taps that meet pixels phase, phase + stride ..., last first, and the axis of their correlation with dy."""
     taps = [r for r in reversed(range(axis.taps)) if (phase + axis.before - r * axis.dilation) % axis.stride == 0]
     pixels = len(range(phase, axis.size, axis.stride))
     start = (phase + axis.before - taps[0] * axis.dilation) // axis.stride if taps else 0

@@ -10,7 +10,7 @@ TILE = 1 << 16  # elements
 
 
 def apply(function: Callable[..., None], *arrays: Array) -> Array:
-    """Fresh y (N, C, H, W), written by ``function(*parts of arrays, part of y)`` tile by tile; all have one shape and dtype.
+    """Fresh y, written by ``function(*parts of arrays, part of y)`` tile by tile; all share one shape and dtype.
 
     The parts are seen as (n, h, w, C): the function may also work along the last axis, the channels.
     """
@@ -18,5 +18,5 @@ def apply(function: Callable[..., None], *arrays: Array) -> Array:
     n, c, h, w = y.shape
     pieces = tiles(n, h, w * c, TILE)
     seen = [nhwc(a) for a in (*arrays, y)]
-    threads.run(lambda i: function(*(a[pieces[i].index] for a in seen)), len(pieces))
+    threads.run(lambda i: function(*(a[pieces[i].place] for a in seen)), len(pieces))
     return y

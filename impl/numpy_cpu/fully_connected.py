@@ -26,7 +26,7 @@ def fully_connected(x: Array, w: Array, b: Array | None) -> tuple[Array, Pullbac
     channels_first = w.flags.c_contiguous and not nhwc(w).flags.c_contiguous
     filters, images = _flat(w, channels_first), _flat(x, channels_first)
     y = empty((len(x), len(w), 1, 1), x.dtype)
-    out = y.reshape(len(x), len(w))
+    out = y[:, :, 0, 0]
 
     def forward(part: slice) -> None:
         np.matmul(images, filters[part].T, out=out[:, part])
@@ -42,7 +42,7 @@ def fully_connected(x: Array, w: Array, b: Array | None) -> tuple[Array, Pullbac
         dx = np.empty(images.shape, x.dtype) if needs[0] else None
         dw = np.empty(filters.shape, x.dtype) if needs[1] else None
         if dx is not None:
-            _share(lambda part: np.matmul(errors, filters[:, part], out=dx[:, part]), dx.shape[1])
+            _share(lambda part: np.matmul(errors, filters[:, part], out=dx[:, part]), images.shape[1])
         if dw is not None:
             _share(lambda part: np.matmul(errors.T[part], images, out=dw[part]), len(w))
         return (

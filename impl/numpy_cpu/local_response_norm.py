@@ -4,7 +4,7 @@
     dx_i = dy_i * D_i^-beta - 2 alpha beta x_i * sum over {j: i in W(j)} of dy_j x_j D_j^(-beta-1)
 
 The window W of n channels is cut at the first and the last channel; an even one leans to the higher channel. Sums are
-taken afresh for each channel (a sliding sum would lose small channels beside large ones). Memory (N, H, W, C), by tiles.
+taken afresh for each channel (a sliding sum would lose small channels beside large ones). Memory (N, H, W, C).
 """
 
 import numpy as np

@@ -14,7 +14,7 @@ from impl.numpy_cpu.arrays import Array, Pullback, check_images, check_same, nhw
 def softmax_log_loss(x: Array, labels: Array) -> tuple[Array, Pullback]:
     """The summed loss, a 0-d array, of scores x (N, C, H, W) at integer labels (N, H, W) from 0.
 
-    The pullback takes a 0-d dy and returns (dx, None). Raises ValueError for labels of another shape or not in 0 .. C-1.
+    The pullback takes a 0-d dy and returns (dx, None). Raises ValueError for labels of another shape or outside.
     """
     check_images(x)
     at = label_index(x, labels)

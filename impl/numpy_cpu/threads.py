@@ -55,7 +55,7 @@ def threads() -> int:
 
 
 def run(task: Callable[[int], object], count: int) -> None:
-    """Calls ``task(0)`` .. ``task(count - 1)`` on the worker threads, the caller's among them; each takes the next one left.
+    """Calls ``task(0)`` .. ``task(count - 1)`` on the worker threads and the caller's; each takes the next one left.
 
     A task called from a task runs in its own thread. The first exception raised by a task is raised here.
     """

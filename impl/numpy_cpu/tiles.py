@@ -10,7 +10,7 @@ class Tile(NamedTuple):
     rows: slice
 
     @property
-    def index(self) -> tuple[slice, slice]:
+    def place(self) -> tuple[slice, slice]:
         """To index an (N, H, W, C) array with."""
         return self.images, self.rows
 

@@ -1,7 +1,7 @@
 """Sliding windows: their options in normal form, their output sizes, and the pixels that each tap meets.
 
-Along one axis, output p of a window of R taps reads the pixels  p * stride + r * dilation - before,  r = 0 .. R-1,  of an
-image with ``before`` and ``after`` pixels of padding.
+Along one axis, output p of a window of R taps reads the pixels  p * stride + r * dilation - before,  r = 0 .. R-1,
+of an image with ``before`` and ``after`` pixels of padding.
 """
 
 import dataclasses
@@ -84,7 +84,7 @@ def pool_axes(
 ) -> tuple[Axis, Axis]:
     """The vertical and horizontal axis of a pooling of maps shape[2:].
 
-    With ``ceil_mode`` the output size is rounded up, but the last window must start in the image or the padding before it.
+    With ``ceil_mode`` the output size is rounded up, but the last window must start before the image ends.
     Raises ValueError when the window does not fit, or when the padding reaches its size (a window of padding only).
     """
     taps, steps, sides = pair(window, "window"), pair(stride, "stride"), padding4(padding)
