@@ -57,8 +57,19 @@ class Block(Protocol):
         """(y, pullback) in float64, evaluated stably."""
 
     def bound(self, inputs: Inputs, options: Any, dy: Array, precision: Precision) -> dict[str, Float64]:
-        """For "y" and each gradient ("dx", ...), how far a right implementation in that precision may be from the
-        oracle, element by element; inf where the element is not judged (overflow)."""
+        """For "y" and each gradient ("dx", ...; none for labels, masks and inputs given as None), how far a right
+        implementation in that precision may be from the oracle, element by element: an array of the shape of y or of
+        the input. 0 means equal, infinities and NaN included; inf means not judged (overflow, no derivative).
+        In float64 the bound holds for the implementation and the oracle together. `bounds.error_ratio` compares.
+
+        `dy` has the shape of y, () for a loss."""
+
+
+def required(shape: Shape | None) -> Shape:
+    """The shape (N, C, H, W) of an input that no call may leave out; raises ValueError for any other."""
+    if shape is None or len(shape) != 4:
+        raise ValueError(f"wanted x (N, C, H, W), got {shape}")
+    return shape
 
 
 def names() -> tuple[str, ...]:

@@ -1,0 +1,45 @@
+"""PyTorch as a backend: the blocks through torch.nn.functional, the pullbacks through autograd.
+
+One module per family of blocks; where torch's own operation means something else than the block (asymmetric padding,
+windows of even size, alpha, ties at the border), the block is composed of torch operations.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from mcnbench.arrays import Array
+from mcnbench.backends.torch.activation import dropout, relu
+from mcnbench.backends.torch.convolution import conv2d
+from mcnbench.backends.torch.loss import softmax_log_loss
+from mcnbench.backends.torch.normalization import local_response_norm
+from mcnbench.backends.torch.pooling import max_pool2d
+
+__all__ = [
+    "conv2d",
+    "dropout",
+    "from_numpy",
+    "local_response_norm",
+    "max_pool2d",
+    "relu",
+    "set_threads",
+    "softmax_log_loss",
+    "to_numpy",
+    "version",
+]
+
+
+def version() -> str:
+    return f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
+
+
+def set_threads(threads: int) -> None:
+    torch.set_num_threads(threads)
+
+
+def from_numpy(a: Array) -> torch.Tensor:
+    return torch.from_numpy(a.copy())
+
+
+def to_numpy(a: torch.Tensor) -> Array:
+    return a.detach().numpy()

@@ -1,0 +1,17 @@
+"""Activations and dropout on torch."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+
+from mcnbench.backends.torch.vjp import Result, Tensor, block, check, vjp
+
+
+def relu(x: Tensor, *, slope: float = 0.0) -> Result:
+    return block("relu", lambda x: F.leaky_relu(x, slope) if slope else F.relu(x), x, slope=slope)
+
+
+def dropout(x: Tensor, mask: Tensor) -> Result:
+    check("dropout", x, mask)
+    y, pullback = vjp(lambda x: x * mask, x)
+    return y, lambda dy: (*pullback(dy), None)
