@@ -1,0 +1,63 @@
+"""The numbers that papers published, read from `configs/published/*.toml`, each with its source.
+
+They are of other machines and other times: they stand beside measured numbers, in columns of their own.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+FOLDER = Path(__file__).resolve().parents[1] / "configs" / "published"
+
+
+@cache
+def numbers() -> pd.DataFrame:
+    """One row per published number.
+
+    Columns: experiment, network, title (the network's name in print), batch (images; 0 where the source does not say),
+    workers (devices), column ("CPU", "GPU", "cuDNN", ...), value (images/s), hardware, software, table (title), source.
+    """
+    rows = []
+    for path in sorted(FOLDER.glob("*.toml")):
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+        for row in table["row"]:
+            for column, value in row["numbers"].items():
+                rows.append(
+                    {
+                        "experiment": table["experiment"],
+                        "network": row["network"],
+                        "title": row["title"],
+                        "batch": row.get("batch", 0),
+                        "workers": row.get("workers", 1),
+                        "column": column,
+                        "value": float(value),
+                        "hardware": table["columns"][column],
+                        "software": table["software"],
+                        "table": table["title"],
+                        "source": table["source"],
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def sources(experiment: str) -> list[str]:
+    """One sentence per published table of the experiment: the source, and what each column was measured on."""
+    rows = numbers()
+    said = []
+    for (table, source), group in rows[rows["experiment"] == experiment].groupby(["table", "source"], sort=False):
+        columns = group.drop_duplicates("column")
+        hardware = "; ".join(f"{row.column}: {row.hardware}" for row in columns.itertuples())
+        said.append(f"{table} (published; {hardware}). {source}.")
+    return said
+
+
+def title(network: str) -> str:
+    """The network's name in print: "AlexNet" for alexnet; a name that nothing was published for stays as it is."""
+    rows = numbers()
+    found = rows.loc[rows["network"] == network, "title"]
+    return str(found.iloc[0]) if len(found) else network

@@ -1,0 +1,224 @@
+"""Prints the tables of `reports.tables`: as text for a terminal, Markdown, LaTeX (booktabs), CSV.
+
+What a column means, its heading and how its numbers are written is one table, `COLUMNS`, for all of them. An estimate
+and its interval share a cell: "0.98 [0.95, 1.01]". CSV alone keeps the plain numbers in base units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pandas as pd
+
+from reports import published
+
+NOTHING = "–"
+
+STATES = {
+    "ok": "yes",
+    "wrong": "WRONG",
+    "unverified": "NOT VERIFIED",
+    "failed": "FAILED",
+    "interrupted": "INTERRUPTED",
+}
+
+
+def _significant(digits: int) -> Callable[[Any], str]:
+    def write(value: Any) -> str:
+        value = float(value)
+        if value == 0 or not math.isfinite(value):
+            return f"{value:g}"
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{decimals}f}" if abs(value) >= 1e-4 else f"{value:.{digits - 1}e}"
+
+    return write
+
+
+def _percent(value: Any) -> str:
+    return f"{100 * float(value):.0f}%"
+
+
+def _gigabytes(value: Any) -> str:
+    return f"{float(value) / 1e9:.2f}"
+
+
+def _whole(value: Any) -> str:
+    return f"{int(value):,}"
+
+
+def _fixed(decimals: int) -> Callable[[Any], str]:
+    return lambda value: f"{float(value):,.{decimals}f}"
+
+
+COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "network": ("network", published.title),
+    "batch": ("batch", _whole),
+    "published CPU": ("published CPU", _fixed(1)),
+    "published GPU": ("published GPU", _fixed(1)),
+    "published cuDNN": ("published cuDNN", _fixed(1)),
+    "images_per_second": ("images/s", _significant(3)),
+    "ratio": ("ratio to torch", _fixed(2)),
+    "share": ("of limit", _percent),
+    "peak_bytes": ("peak GB", _gigabytes),
+    "error_ratio": ("error / bound", _significant(2)),
+    "error_multiple": ("error / torch's", _significant(2)),
+    "rounds": ("rounds", _whole),
+    "state": ("verified", lambda state: STATES.get(state, str(state))),
+}
+"""Heading and number format of a column; others have their name for a heading and are written as they are."""
+
+
+CONSTANT = {"device": "device {}", "dtype": "{}", "threads": "{} threads"}
+"""Columns that are said once, above the table, when they are the same in every row."""
+
+
+def printed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as strings under their headings, without the columns that `shared` says and those that hold nothing."""
+    cells: dict[str, list[str]] = {}
+    for name in table.columns:
+        interval = name.endswith(("_low", "_high")) and name.rpartition("_")[0] in table.columns
+        if interval or name == "reason" or (name in CONSTANT and table[name].nunique() == 1):
+            continue
+        if table[name].notna().any():
+            heading, write = COLUMNS.get(name, (name.replace("_", " "), str))
+            cells[heading] = [_cell(row, name, write) for row in table.to_dict("records")]
+    return pd.DataFrame(cells, dtype=object)
+
+
+def shared(table: pd.DataFrame) -> str:
+    """What is the same for every row, in words: "device cpu, float32, 2 threads"."""
+    same = [name for name in CONSTANT if name in table.columns and table[name].nunique() == 1]
+    return ", ".join(CONSTANT[name].format(table[name].iloc[0]) for name in same)
+
+
+def reasons(table: pd.DataFrame) -> list[str]:
+    """One sentence for every row that has no numbers, or not all: which, and why."""
+    if "reason" not in table.columns:
+        return []
+    return [
+        f"{published.title(str(row['network']))}, {row['backend']}: "
+        f"{'' if row['state'] == 'ok' else STATES[row['state']] + ', '}{row['reason']}"
+        for row in table.to_dict("records")
+        if row["reason"]
+    ]
+
+
+def _cell(row: dict[Any, Any], name: str, write: Callable[[Any], str]) -> str:
+    value = row[name]
+    if pd.isna(value):
+        return NOTHING
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    if low is None or pd.isna(low):
+        return write(value)
+    return f"{write(value)} [{write(low)}, {write(high)}]"
+
+
+def _grouped(cells: pd.DataFrame, group: str) -> list[tuple[bool, list[str]]]:
+    """The rows with what repeats of the row above left out up to the backend, and whether a new group starts."""
+    columns = list(cells.columns)
+    shared = columns.index("backend") if "backend" in columns else 0
+    rows: list[tuple[bool, list[str]]] = []
+    above: list[str] | None = None
+    for row in cells.itertuples(index=False):
+        cell = [str(value) for value in row]
+        repeats = above is not None and cell[:shared] == above[:shared]
+        rows.append((not repeats, [group] * shared + cell[shared:] if repeats else cell))
+        above = cell
+    return rows
+
+
+DETAILS = ["error_multiple"]
+"""Columns that a terminal has no room for."""
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """The table for a terminal, without colour and never wrapped: what is the same for all rows stands above it, and
+    why a row has no numbers below it. It ends without a line feed."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = printed(table.drop(columns=DETAILS, errors="ignore"))
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for heading in cells.columns:
+        drawn.add_column(
+            Text(heading.replace(" ", "\n", 1)),
+            justify="right" if _is_number(cells[heading]) else "left",
+            vertical="bottom",
+            no_wrap=True,
+            max_width=60,
+        )
+    rows = _grouped(cells, "")
+    for i, (_, row) in enumerate(rows):
+        drawn.add_row(*(Text(clean(value)) for value in row), end_section=i + 1 < len(rows) and rows[i + 1][0])
+    out = StringIO()
+    Console(file=out, width=10_000, color_system=None, highlight=False).print(drawn)
+    parts = [shared(table), "\n".join(line.rstrip() for line in out.getvalue().splitlines())]
+    return "\n\n".join(part for part in [clean(parts[0]), parts[1], "\n".join(map(clean, reasons(table)))] if part)
+
+
+def clean(text: str) -> str:
+    """The text on one line and without control characters: a backend's name must not steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """The table as a Markdown pipe table."""
+    cells = printed(table)
+    numbers = [_is_number(cells[heading]) for heading in cells.columns]
+    lines = [
+        "| " + " | ".join(map(_markdown, cells.columns)) + " |",
+        "|" + "|".join("--:" if number else ":--" for number in numbers) + "|",
+    ]
+    lines += ["| " + " | ".join(map(_markdown, row)) + " |" for _, row in _grouped(cells, "")]
+    return "\n".join(lines)
+
+
+MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "<>|&"} | {c: f"\\{c}" for c in "\\`*_#"})
+
+
+def _markdown(value: str) -> str:
+    """Escaped, so that neither a pipe nor markup in a name changes the table."""
+    return clean(value).translate(MARKDOWN)
+
+
+def _is_number(column: pd.Series) -> bool:
+    return all(value == NOTHING or value[:1].isdigit() or value[:2].lstrip("-")[:1].isdigit() for value in column)
+
+
+def as_latex(table: pd.DataFrame, caption: str = "") -> str:
+    """The table as LaTeX for the package booktabs."""
+    cells = printed(table)
+    numbers = [_is_number(cells[heading]) for heading in cells.columns]
+    lines = [r"\begin{table}", r"\centering"]
+    lines += [rf"\caption{{{_latex(caption)}}}"] if caption else []
+    lines += [
+        rf"\begin{{tabular}}{{{''.join('r' if number else 'l' for number in numbers)}}}",
+        r"\toprule",
+        " & ".join(map(_latex, cells.columns)) + r" \\",
+    ]
+    lines.append(r"\midrule")
+    for i, (first, row) in enumerate(_grouped(cells, "")):
+        if first and i:
+            lines.append(r"\addlinespace")
+        lines.append(" & ".join(map(_latex, row)) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "–": "--",
+    "[": "{[}", "]": "{]}",
+}  # fmt: skip
+
+
+def _latex(value: str) -> str:
+    return "".join(LATEX.get(character, character) for character in clean(value))
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """The table's own numbers: full precision, base units (bytes, images/s), one column each for an interval's ends."""
+    return table.to_csv(index=False, lineterminator="\n")

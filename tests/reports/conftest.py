@@ -1,0 +1,61 @@
+"""Run files for the tests of reports, written by the real writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcnbench.runfile import Writer
+from reports import runfile
+
+Made = Callable[..., Path]
+
+RUN = runfile.Run(
+    experiment="training-speed",
+    command="mcnbench run training-speed",
+    started="2026-01-02T03:04:05Z",
+    machine={"cpu": "Example CPU, 2 cores"},
+    versions={"numpy": "2.4.6", "torch": "2.13.0"},
+    git={"commit": "0123456789abcdef"},
+)
+
+HOLDS = runfile.Verified(before="HOLDS", after="HOLDS", error_ratio=0.25, error_multiple=1.5)
+
+
+def measurement(network: str, backend: str, seconds: list[float], **changes: Any) -> runfile.Measurement:
+    """A verified measurement of a step of ten images and 3e9 operations, one sample per round."""
+    content: dict[str, Any] = {
+        "case": f"training-speed/{network}",
+        "network": network,
+        "backend": backend,
+        "device": "cpu",
+        "batch": 10,
+        "dtype": "float32",
+        "threads": 2,
+        "images": 10,
+        "flops": 3_000_000_000,
+        "launch": 0,
+        "samples_ns": [round(1e9 * s) for s in seconds],
+        "round": list(range(len(seconds))),
+        "verified": HOLDS,
+        "peak_bytes": 2_000_000_000,
+    }
+    return runfile.Measurement(**(content | changes))
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Made:
+    """make_run(*lines, name="run", status="complete", **changes of the first line) -> the path of a new run file."""
+
+    def make(*lines: runfile.Line, name: str = "run", status: Any = "complete", **changes: Any) -> Path:
+        path = tmp_path / "runs" / f"{name}.jsonl"
+        with Writer.create(path, RUN.model_copy(update=changes)) as writer:
+            for line in lines:
+                writer.write(line)
+            writer.end(status)
+        return path
+
+    return make
