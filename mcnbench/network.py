@@ -18,7 +18,6 @@ from typing import Any
 from mcnbench import ROOT, blocks
 from mcnbench.arrays import Shape
 from mcnbench.errors import BadInput, unknown
-from mcnbench.geometry import POINTWISE, ReceptiveField
 
 FOLDER = ROOT / "configs" / "networks"
 
@@ -117,21 +116,6 @@ class Network:
         sizes = {name: prod(shapes[name]) for name in (IMAGES, *block)}
         held = sum(size for name, size in sizes.items() if name not in in_place)
         return BYTES * (3 * self.parameter_count + held + sum(sorted(sizes.values())[-2:]))
-
-    def receptive_field(self, layer: Layer) -> tuple[ReceptiveField, ReceptiveField] | None:
-        """The vertical and horizontal receptive field of a layer's outputs among the images' pixels; None where there
-        is none (a loss) or where the fields of several inputs would have to be overlaid."""
-        return self._fields[layer.name]
-
-    @cached_property
-    def _fields(self) -> dict[str, tuple[ReceptiveField, ReceptiveField] | None]:
-        known: dict[str, tuple[ReceptiveField, ReceptiveField] | None] = {IMAGES: (POINTWISE, POINTWISE)}
-        for layer in self.layers:
-            own = blocks.block(layer.block).receptive_field(argument_shapes(layer, self.shapes()), layer.options)
-            before = {known[name] for name in layer.maps}
-            below = before.pop() if len(before) == 1 else None
-            known[layer.name] = None if own is None or below is None else (below[0].then(own[0]), below[1].then(own[1]))
-        return known
 
 
 def argument_shapes(layer: Layer, shapes: Mapping[str, Shape]) -> list[Shape | None]:

@@ -1,0 +1,78 @@
+"""What each layer of a network sees of the images: receptive fields by algebra, and the exact sets of pixels.
+
+The fields of a layer are those of its input followed by its own (manual 5.5); a layer that reads several maps has the
+overlay of theirs (manual 5.6), if their strides agree.
+"""
+
+from __future__ import annotations
+
+from mcnbench import blocks
+from mcnbench.geometry import POINTWISE, IncompatibleStrides, Pixels, ReceptiveField, overlay, pixels_seen
+from mcnbench.network import IMAGES, Layer, Network, argument_shapes
+
+Fields = tuple[ReceptiveField, ReceptiveField]
+
+
+def receptive_fields(network: Network) -> dict[str, Fields | str]:
+    """The vertical and horizontal receptive field of each layer's outputs among the images' pixels.
+
+    Where a layer has none, the reason: it has no map, sees the whole map, or reads maps of incompatible strides.
+    """
+    shapes = network.shapes()
+    known: dict[str, Fields | str] = {IMAGES: (POINTWISE, POINTWISE)}
+    for layer in network.layers:
+        own = blocks.block(layer.block).receptive_field(argument_shapes(layer, shapes), layer.options)
+        if own is None:
+            sees = "has no map" if len(shapes[layer.name]) != 4 else "sees the whole map"
+            known[layer.name] = f"{layer.name} {sees}"
+        else:
+            known[layer.name] = _followed(layer, known, own)
+    return known
+
+
+def _followed(layer: Layer, known: dict[str, Fields | str], own: Fields) -> Fields | str:
+    below: list[Fields] = []
+    for name in layer.maps:
+        fields = known[name]
+        if isinstance(fields, str):
+            return fields
+        below.append((fields[0].then(own[0]), fields[1].then(own[1])))
+    try:
+        return overlay(*(vertical for vertical, _ in below)), overlay(*(horizontal for _, horizontal in below))
+    except IncompatibleStrides as reason:
+        return f"{layer.name} joins {' and '.join(dict.fromkeys(layer.maps))}: {reason}"
+
+
+def pixels(network: Network, name: str) -> Pixels:
+    """Exactly which pixels of the images each output of the layer (or "images") depends on."""
+    shapes = network.shapes()
+    height, width = network.input[1:]
+    layers = {layer.name: layer for layer in network.layers}
+    known = {IMAGES: Pixels.of(pixels_seen(POINTWISE, height, height), pixels_seen(POINTWISE, width, width))}
+    for layer in _ancestors(layers, name):
+        own = _own_pixels(layer, shapes)
+        below = [known[source].then(own) for source in dict.fromkeys(layer.maps)]
+        known[layer.name] = below[0]
+        for other in below[1:]:
+            known[layer.name] = known[layer.name].union(other)
+    return known[name]
+
+
+def _own_pixels(layer: Layer, shapes: dict[str, tuple[int, ...]]) -> Pixels:
+    inputs, outputs = shapes[layer.maps[0]], shapes[layer.name]
+    own = blocks.block(layer.block).receptive_field(argument_shapes(layer, shapes), layer.options)
+    if own is None:
+        height, width = outputs[2:] if len(outputs) == 4 else (1, 1)
+        return Pixels.everything((height, width), (inputs[2], inputs[3]))
+    return Pixels.of(pixels_seen(own[0], inputs[2], outputs[2]), pixels_seen(own[1], inputs[3], outputs[3]))
+
+
+def _ancestors(layers: dict[str, Layer], name: str) -> list[Layer]:
+    """The layer and all that it depends on, in an order in which they can run."""
+    needed, waiting = set[str](), [name]
+    while waiting:
+        current = waiting.pop()
+        if current != IMAGES and current not in needed:
+            needed.add(current)
+            waiting += layers[current].maps
+    return [layer for layer in layers.values() if layer.name in needed]
