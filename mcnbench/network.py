@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnbench import ROOT, blocks
-from mcnbench.arrays import Shape
+from mcnbench.arrays import Pair, Shape
 from mcnbench.errors import BadInput, unknown
 
 FOLDER = ROOT / "configs" / "networks"
@@ -135,8 +135,10 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
-def load(name: str) -> Network:
-    """The network of that name, or in the TOML file at that path; raises BadInput for what is wrong."""
+def load(name: str, image_size: Pair | None = None) -> Network:
+    """The network of that name, or in the TOML file at that path; raises BadInput for what is wrong.
+
+    `image_size`, (height, width), takes the place of the network's own."""
     from mcnbench.network_file import parse  # which needs the classes above
 
     given_path = name.endswith(".toml")
@@ -149,4 +151,6 @@ def load(name: str) -> Network:
         raise BadInput(f"network file '{path}' cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"network file '{path}' is not TOML: {error}") from error
+    if image_size is not None and isinstance(data.get("input"), list):
+        data["input"][1:] = image_size
     return parse(data, path.stem, where=f"'{path}'" if given_path else f"network '{name}'")
