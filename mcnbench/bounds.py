@@ -83,6 +83,26 @@ def sum_coefficient(summands: Float64, extra: int, u: float, axis: tuple[int, ..
     return np.where(independent, coefficient(n + extra, u), certain(n + extra, u))
 
 
+def product_coefficient(n: float | Float64, u: float, *factors: Float64) -> Float64:
+    """The coefficient of sums of n products of elements of the factors: `sum_coefficient`'s rule for many sums at once.
+
+    The probable one if the nonzero elements of one of the factors spread and differ enough, for then so do the
+    products; else the certain one.
+    """
+    largest = float(np.max(n, initial=0))
+    if largest <= 57 or any(_varies(factor, largest, u) for factor in factors):
+        return coefficient(n, u)
+    return certain(n, u)
+
+
+def _varies(a: Float64, n: float, u: float) -> bool:
+    values = a[a != 0]
+    if values.size < 2:
+        return False
+    spread = n * u * np.abs(values).mean() <= values.std() / 4
+    return bool(spread and 2 * np.unique(values).size >= values.size)
+
+
 def power_error(base: Float64, error: Float64, exponent: float, u: float) -> Float64:
     """The relative error of the computed base ** exponent when the base is known to within `error`.
 

@@ -57,7 +57,7 @@ class EnergyNorm:
             energy = self.gather(x * x)
             d = self.kappa + self.scale * energy
             dd = self.scale * energy * coefficient(self.summands + extra, u) + 2 * u * d
-            dd = dd + (self.summands * self.scale + 1) * eta
+            dd = dd + 2 * (self.summands * self.scale + 1) * eta
             p, q = d**-self.beta, d ** (-self.beta - 1)
             flushed = np.minimum(p, q) < tiny
             floor = np.where(flushed, tiny, eta)
@@ -77,7 +77,7 @@ class EnergyNorm:
             sums = np.maximum(self.scatter(dy * x * q), 2 * self.beta * reached)
             unsafe = ~(largest <= precision.big) | (d - dd < 4 * tiny) | flushed
             unsafe = self.scatter(unsafe.astype(np.float64)) > 0
-        value_dx = np.abs(dy * p) + 2 * self.beta * x * reached
+            value_dx = np.abs(dy * p) + 2 * self.beta * x * reached
         return {
             "y": judged(bound_y, y, precision, p, d, energy),
             "dx": np.where(unsafe, np.inf, judged(bound_dx, value_dx, precision, sums)),

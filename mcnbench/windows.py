@@ -72,9 +72,27 @@ class Windows:
         top, _, left, _ = self.padding
         return full[:, :, top : top + self.shape[2], left : left + self.shape[3]]
 
-    def pixels(self) -> Float64:
-        """How many pixels of each window lie inside the image, (1, 1, P, Q)."""
-        return self.sum(np.ones((1, 1, *self.shape[2:])))
+    def overlap(self) -> int:
+        """How many windows see a pixel at the most."""
+        counts = [min(-(-w // s), p) for w, s, p in zip(self.window, self.stride, self.places, strict=True)]
+        return counts[0] * counts[1]
+
+    def receptive_field(self) -> tuple[geometry.ReceptiveField, geometry.ReceptiveField]:
+        top, _, left, _ = self.padding
+        return (
+            geometry.window_field(self.window[0], self.stride[0], top),
+            geometry.window_field(self.window[1], self.stride[1], left),
+        )
+
+    def divisors(self, count_include_pad: bool) -> Float64:
+        """What an average divides by, (1, 1, P, Q): the pixels of each window inside the image, or inside the image
+        and its padding (what `ceil_mode` adds beyond that never counts, as in PyTorch)."""
+        top, bottom, left, right = self.padding if count_include_pad else (0, 0, 0, 0)
+        ones = np.pad(
+            np.ones((1, 1, *self.shape[2:])), ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=1
+        )
+        rest = (0, 0, 0, 0) if count_include_pad else self.padding
+        return Windows(ones.shape, self.window, self.stride, rest, self.places).sum(ones)
 
     def _extent(self) -> Pair:
         top, _, left, _ = self.padding

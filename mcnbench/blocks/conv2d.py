@@ -6,14 +6,15 @@ x (N, C, H, W), w (K, C / groups, R, S), b (K,) or None, y (N, K, P, Q); cross-c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mcnbench import blocks, geometry
 from mcnbench.arrays import Array, Float64, Shape, pair, sides
-from mcnbench.bounds import Precision, coefficient
+from mcnbench.bounds import Precision, judged, product_coefficient, sum_coefficient
 from mcnbench.oracle import Pullback, float64_block
 
 if TYPE_CHECKING:
@@ -97,13 +98,33 @@ def oracle(inputs: blocks.Inputs, options: Options) -> tuple[Array, Pullback]:
 
 def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precision) -> dict[str, Float64]:
     """c(n, u) times the block of absolute values; underflow adds n times the smallest subnormal."""
-    magnitudes = [None if a is None else np.abs(a).astype(np.float64) for a in inputs]
-    y, pullback = oracle(magnitudes, options)
     shapes = [None if a is None else a.shape for a in inputs]
-    count = terms(shapes, options)
+    return bilinear_bound(oracle, inputs, options, dy, precision, terms(shapes, options))
+
+
+def bilinear_bound(
+    oracle: Callable[[blocks.Inputs, Any], tuple[Array, Pullback]],
+    inputs: blocks.Inputs,
+    options: Any,
+    dy: Array,
+    precision: Precision,
+    count: dict[str, int],
+) -> dict[str, Float64]:
+    """The bound of a block that sums `count` products of x and w for y, of dy and w for dx, of dy and x for dw."""
+    x, w, *_ = (None if a is None else a.astype(np.float64) for a in inputs)
+    dy = dy.astype(np.float64)
+    assert x is not None
+    assert w is not None
+    y, pullback = oracle([None if a is None else np.abs(a) for a in inputs], options)
     sums = dict(zip(("y", "dx", "dw", "db"), (y, *pullback(np.abs(dy))), strict=False))
+    coefficients = {
+        "y": product_coefficient(count["y"], precision.u, x, w),
+        "dx": product_coefficient(count["dx"], precision.u, dy, w),
+        "dw": product_coefficient(count["dw"], precision.u, dy, x),
+        "db": sum_coefficient(dy, 0, precision.u, axis=(0, 2, 3)),
+    }
     return {
-        name: coefficient(count[name], precision.u) * total + count[name] * precision.eta
+        name: judged(coefficients[name] * total + count[name] * precision.eta, total, precision)
         for name, total in sums.items()
         if total is not None
     }

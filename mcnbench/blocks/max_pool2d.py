@@ -39,18 +39,12 @@ def output_shape(shapes: blocks.Shapes, options: Options) -> Shape:
 
 
 def receptive_field(shapes: blocks.Shapes, options: Options) -> tuple[geometry.ReceptiveField, geometry.ReceptiveField]:
-    at = pooling_windows(shapes[0], options)
-    return (
-        geometry.window_field(at.window[0], at.stride[0], at.padding[0]),
-        geometry.window_field(at.window[1], at.stride[1], at.padding[2]),
-    )
+    return pooling_windows(shapes[0], options).receptive_field()
 
 
 def terms(shapes: blocks.Shapes, options: Options) -> dict[str, int]:
     """y selects; a pixel's gradient sums at most the windows that see it."""
-    at = pooling_windows(shapes[0], options)
-    overlap = [min(-(-r // s), p) for r, s, p in zip(at.window, at.stride, at.places, strict=True)]
-    return {"y": 1, "dx": overlap[0] * overlap[1]}
+    return {"y": 1, "dx": pooling_windows(shapes[0], options).overlap()}
 
 
 def work(shapes: blocks.Shapes, options: Options) -> blocks.Work:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mcnbench import blocks, geometry
 from mcnbench.arrays import Array, Float64, Shape
-from mcnbench.bounds import Precision
+from mcnbench.bounds import Precision, judged
 from mcnbench.oracle import Pullback
 
 INPUTS = ("x",)
@@ -57,7 +57,5 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
     x = inputs[0].astype(np.float64)
     rounded = np.where(x > 0, 0.0, options.slope)
     floor = np.where(rounded == 0, 0.0, precision.eta)
-    return {
-        "y": 2 * precision.u * np.abs(rounded * np.nan_to_num(x)) + floor,
-        "dx": 2 * precision.u * np.abs(rounded * dy) + floor,
-    }
+    products = {"y": rounded * np.nan_to_num(x), "dx": rounded * dy}
+    return {name: judged(2 * precision.u * np.abs(p) + floor, p, precision) for name, p in products.items()}

@@ -65,23 +65,27 @@ class Exponentials:
 def exponentials(x: Float64, temperature: float, precision: Precision) -> Exponentials:
     """The intermediate results of softmax and their errors (both exp(a) / s and exp(a - log s) are allowed)."""
     u = precision.u
-    z = x / temperature
-    top = z.max(axis=1, keepdims=True)
-    a = z - top
-    e = np.exp(a)
-    s = e.sum(axis=1, keepdims=True)
-    y = e / s
-    # Division by T, or a product with 1 / T, may come before the maximum is taken out; by powers of two it is exact.
-    divided = 0.0 if np.frexp(temperature)[0] == 0.5 else 2 * u * (np.abs(z) + np.abs(top))
-    error_e = np.expm1(divided + 2 * u * np.abs(a)) * (1 + ELEMENTARY * u) + ELEMENTARY * u
-    # In coarse arithmetic the error may be inf where y is 0.
-    weighted = np.where(y > 0, y * error_e, 0.0).sum(axis=1, keepdims=True)
+    with np.errstate(all="ignore"):
+        z = x / temperature
+        top = z.max(axis=1, keepdims=True)
+        a = z - top
+        e = np.exp(a)
+        s = e.sum(axis=1, keepdims=True)
+        y = e / s
+        # Division by T, or a product with 1 / T, may come before the maximum is taken out (exact for powers of two).
+        divided = 0.0 if np.frexp(temperature)[0] == 0.5 else 2 * u * (np.abs(z) + np.abs(top))
+        error_e = np.expm1(divided + 2 * u * np.abs(a)) * (1 + ELEMENTARY * u) + ELEMENTARY * u
+        # The error of exp may be inf where y is 0.
+        weighted = np.where(y > 0, y * error_e, 0.0).sum(axis=1, keepdims=True)
     return Exponentials(z, a, s, y, error_e, weighted + coefficient(x.shape[1], u))
 
 
 def oracle(inputs: blocks.Inputs, options: Options) -> tuple[Array, Pullback]:
     x = _float64(inputs, options)
-    y = _softmax(x / options.temperature)
+    with np.errstate(all="ignore"):
+        z = x / options.temperature
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        y = e / e.sum(axis=1, keepdims=True)
 
     def pullback(dy: Array) -> tuple[Array]:
         mean = (y * dy).sum(axis=1, keepdims=True)
@@ -113,11 +117,6 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
         "y": judged(absolute + tiny, y, precision, np.abs(parts.z), np.abs(parts.a)),
         "dx": judged(dx, y * centred / options.temperature, precision, np.abs(parts.a), largest),
     }
-
-
-def _softmax(z: Float64) -> Float64:
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def _float64(inputs: blocks.Inputs, options: Options) -> Float64:

@@ -48,11 +48,12 @@ def work(shapes: blocks.Shapes, options: Options) -> blocks.Work:
 
 def oracle(inputs: blocks.Inputs, options: Options) -> tuple[Array, Pullback]:
     parts, at_label = _parts(inputs, PRECISIONS["float64"])
-    e = np.exp(parts.a)
-    others = np.where(at_label, 0.0, e).sum(axis=1, keepdims=True)
-    # y - 1 at the label would lose all digits of a pixel that is classified well.
-    q = np.where(at_label, -others, e) / parts.s
-    return np.asarray(_losses(parts, at_label).sum()), lambda dy: (dy * q, None)
+    with np.errstate(all="ignore"):
+        e = np.exp(parts.a)
+        others = np.where(at_label, 0.0, e).sum(axis=1, keepdims=True)
+        # y - 1 at the label would lose all digits of a pixel that is classified well.
+        q = np.where(at_label, -others, e) / parts.s
+        return np.asarray(_losses(parts, at_label).sum()), lambda dy: (dy * q, None)
 
 
 def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precision) -> dict[str, Float64]:
@@ -70,9 +71,9 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
         total = each.sum() + sum_coefficient(losses, 0, u) * (losses + each).sum()
         relative = np.expm1(re + rs + ELEMENTARY * u * log_s + 3 * u * (log_s - parts.a)) + ELEMENTARY * u
         dx = dy * (np.where(y > 0, y * relative, 0.0) + 3 * u * (y + at_label)) + tiny * (1 + dy)
-        largest = np.abs(parts.a).max(axis=1, keepdims=True)
+        largest, loss = np.abs(parts.a).max(axis=1, keepdims=True), losses.sum()
     return {
-        "y": judged(total, losses.sum(), precision, largest.max(initial=0.0)),
+        "y": judged(total, loss, precision, largest.max(initial=0.0)),
         "dx": judged(dx, dy * np.ones_like(y), precision, largest),
     }
 

@@ -9,21 +9,32 @@ from __future__ import annotations
 import torch
 
 from mcnbench.arrays import Array
-from mcnbench.backends.torch.activation import dropout, relu
-from mcnbench.backends.torch.convolution import conv2d
-from mcnbench.backends.torch.loss import softmax_log_loss
-from mcnbench.backends.torch.normalization import local_response_norm
-from mcnbench.backends.torch.pooling import max_pool2d
+from mcnbench.backends.torch.activation import add, concat, dropout, relu, sigmoid, tanh
+from mcnbench.backends.torch.convolution import conv2d, conv_transpose2d
+from mcnbench.backends.torch.loss import log_loss, p_distance, softmax, softmax_log_loss
+from mcnbench.backends.torch.normalization import batch_norm, local_response_norm, spatial_norm
+from mcnbench.backends.torch.pooling import avg_pool2d, max_pool2d
 
 __all__ = [
+    "add",
+    "avg_pool2d",
+    "batch_norm",
+    "concat",
     "conv2d",
+    "conv_transpose2d",
     "dropout",
     "from_numpy",
     "local_response_norm",
+    "log_loss",
     "max_pool2d",
+    "p_distance",
     "relu",
     "set_threads",
+    "sigmoid",
+    "softmax",
     "softmax_log_loss",
+    "spatial_norm",
+    "tanh",
     "to_numpy",
     "version",
 ]

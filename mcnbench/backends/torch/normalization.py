@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 
-from mcnbench.backends.torch.vjp import Result, Tensor, block
+from mcnbench.backends.torch.pooling import window_sum
+from mcnbench.backends.torch.vjp import Result, Tensor, block, vjp
+from mcnbench.blocks.spatial_norm import spatial_windows
 
 
 def local_response_norm(
@@ -20,3 +23,22 @@ def local_response_norm(
         return x * (kappa + alpha * energy) ** -beta
 
     return block("local_response_norm", function, x, window=window, kappa=kappa, alpha=alpha, beta=beta)
+
+
+def batch_norm(
+    x: Tensor, gain: Tensor, bias: Tensor, *, epsilon: float = 1e-4, moments: tuple[Tensor, Tensor] | None = None
+) -> Result:
+    training = moments is None
+    mean, variance = moments or (None, None)
+
+    def function(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+        # Not F.batch_norm, which refuses to train on a single pixel.
+        return torch.batch_norm(x, gain, bias, mean, variance, training, 0.0, epsilon, False)
+
+    return block("batch_norm", function, x, gain, bias, epsilon=epsilon, moments=moments)
+
+
+def spatial_norm(x: Tensor, *, window: int | tuple[int, int], alpha: float, beta: float) -> Result:
+    at = spatial_windows(tuple(x.shape), window, alpha)
+    pixels = torch.from_numpy(at.divisors(count_include_pad=False)).to(x)
+    return vjp(lambda x: x * (1 + alpha * (window_sum(x * x, at) / pixels)) ** -beta, x)
