@@ -1,7 +1,7 @@
 """Images to train on: crops of real photographs, so that activations are as sparse and as varied as in earnest.
 
-A crop is a square of random size and place, mirrored or not, scaled to the network's input; values 0 to 255 less the mean
-colour of ImageNet, float32 (N, C, H, W).
+A crop is a square of random size and place, mirrored or not, scaled to the network's input; values 0 to 255 less the
+mean colour of ImageNet, float32 (N, C, H, W).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from PIL import Image, UnidentifiedImageError
 from mcnbench.arrays import Array, Shape
 from mcnbench.errors import BadInput
 
-MEAN = (123.68, 116.779, 103.939)  # red, green, blue of ImageNet's training set (Simonyan and Zisserman's models)
+MEAN = np.array((123.68, 116.779, 103.939), np.float32)  # red, green, blue (Simonyan and Zisserman's models)
 
 
 def crops(count: int, size: Shape, rng: np.random.Generator, folder: str | None = None) -> Array:
     """`count` crops of size (C, H, W) from the images in `folder`, else from the photograph that comes with matplotlib.
 
-    C = 3 gives red, green and blue, another C repeats them. Raises BadInput for a folder or an image that cannot be read.
+    C = 3 gives red, green and blue, another C repeats them. Raises BadInput for a folder or image that is unreadable.
     """
     paths = [photograph()] if folder is None else _pictures(Path(folder))
     channels, height, width = size
@@ -33,7 +33,7 @@ def crops(count: int, size: Shape, rng: np.random.Generator, folder: str | None 
         side = rng.integers(min(height, width, *image.size), min(image.size), endpoint=True)
         left, top = rng.integers(image.width - side, endpoint=True), rng.integers(image.height - side, endpoint=True)
         box = (int(left), int(top), int(left + side), int(top + side))
-        pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box), np.float32) - np.float32(MEAN)
+        pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box), np.float32) - MEAN
         crop[:] = pixels[:, :: rng.choice((1, -1)), np.arange(channels) % 3].transpose(2, 0, 1)
     return x
 
@@ -43,7 +43,9 @@ def photograph() -> Path:
     spec = find_spec("matplotlib")
     found = Path(spec.origin or "").parent / "mpl-data" / "sample_data" / "grace_hopper.jpg" if spec else None
     if found is None or not found.is_file():
-        raise BadInput("matplotlib's sample photograph grace_hopper.jpg is missing here; give a folder of images (--images)")
+        raise BadInput(
+            "matplotlib's sample photograph grace_hopper.jpg is missing here; give a folder of images (--images)"
+        )
     return found
 
 

@@ -1,52 +1,56 @@
-"""Training steps: forward and backward over a network with any backend's blocks, then stochastic gradient descent.
+"""Training steps: forward, backward, stochastic gradient descent, on any network with any backend.
 
-Forward runs the layers in order; backward is one reverse sweep that accumulates each layer's gradients into its inputs
-(MatConvNet manual, section 2.3.1), shared parameters included, the images left out. The loss is the mean over the batch.
-    v = momentum v + (dw + weight_decay w),   w = w - lr v;   weight decay for weights, not for biases.
+The loss is the mean over the batch, and the update, in place, is
+    v = momentum v + (dw + weight_decay w),   w = w - lr v;   weight decay for weights ("w"), not for biases and gains.
+Initial parameters, images, labels and dropout masks come from a seed and are the same for every backend.
 
-What a backend may offer beside its blocks, used where it is there:
-- `fused`: {("conv2d", "relu"): function}: runs these blocks in a row as one. It takes the positional inputs of all of them but
-  the outputs in between, and their options; the pullback returns the gradients of these inputs.
-- a pullback that takes `needs`, a tuple with a bool for each input: which gradients are wanted (else: all are made).
-- `prepare(w)`: the parameter as the blocks like it best (the same logical shape).
+What a backend may offer beside its blocks; each is used where it is there:
+- `fused`: {("conv2d", "relu"): function}, blocks in a row that it runs as one (see executor.py for which). The function
+  takes the positional inputs of all of them but the outputs in between, and all their options.
+- pullbacks that take `needs`, a tuple with a bool for each input: which gradients are wanted (else all are made).
+- `prepare(w)`: the parameter as its blocks like it best, of the same logical shape.
 - `sgd(w, v, dw, *, lr, momentum, weight_decay)`: updates w and v in place.
-- `set_threads(n)`.
-- `training_step(network, parameters, inputs, variant)`: the backend's own way, see `OwnStep`; `variants`: the names of
-  the ways it has, of which the fastest is found by trying.
+- `training_step(network, parameters, inputs, variant)`: a framework's own way, an object with the methods of `Steps`;
+  `variants`: the names of the ways it has. The fastest is found by trying and named.
 """
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from zlib import crc32
 
 import numpy as np
 
+from mcnbench import executor
 from mcnbench import images as photographs
-from mcnbench.arrays import Array, Shape
+from mcnbench.arrays import Array
 from mcnbench.backends import Backend
 from mcnbench.errors import BadInput
-from mcnbench.network import IMAGES, LABELS, Layer, Network
+from mcnbench.executor import See
+from mcnbench.network import IMAGES, LABELS, Network
 
-STD = 0.01  # of the initial weights (notes of the papers: Krizhevsky 2012, Simonyan 2015)
-
-Observer = Callable[[str, Any], None]
-"""Is told each value as it is made: its name and the array, in the backend's form."""
+STD = 0.01  # of the initial weights (Krizhevsky et al. 2012, section 5; Simonyan and Zisserman 2015, section 3.1)
 
 
-class OwnStep(Protocol):
-    """A framework's own way of taking a training step."""
+class Steps(Protocol):
+    """A way of taking training steps, on a network and parameters that it holds."""
+
+    @property
+    def runs(self) -> Sequence[tuple[str, ...]]:
+        """The layers' names, those that are computed as one block together."""
 
     def step(self) -> None:
-        """One whole step on the inputs that it was made with, finished on return."""
+        """One whole step on the inputs it was made with; all is done on return."""
 
-    def observed(self, inputs: Mapping[str, Array], see: Observer) -> None:
-        """One whole step on other inputs, by the same functions, that tells `see` what it computes (see Stepper)."""
+    def observed(self, inputs: Mapping[str, Array], see: See) -> None:
+        """One whole step on other inputs, by the same functions, that shows `see` as arrays of NumPy:
+
+        each run's output under its last layer's name; the gradients of its inputs, "relu1/d0", ...; where a value has
+        not exactly one reader, its total gradient, "pool3/d"; the initial gradient, "loss/d"; and for each parameter
+        "conv1.w/w" and "conv1.w/v" before the update, "conv1.w/dw", "conv1.w/w_new" and "conv1.w/v_new" after it.
+        """
 
 
 def seeded(seed: int, name: str) -> np.random.Generator:
@@ -70,7 +74,7 @@ def initial_parameters(network: Network, seed: int, dtype: str = "float32") -> d
 def draw_inputs(
     network: Network, batch: int, seed: int, dtype: str = "float32", images: str | None = None
 ) -> dict[str, Array]:
-    """Images (crops of the photographs in the folder `images`), labels and dropout masks (already scaled) for a batch."""
+    """Images (crops of the photographs in the folder `images`), labels and dropout masks (scaled) for a batch."""
     shapes = network.shapes(batch)
     drawn = {IMAGES: photographs.crops(batch, network.input, seeded(seed, IMAGES), images).astype(dtype, copy=False)}
     for layer in network.layers:
@@ -81,3 +85,130 @@ def draw_inputs(
         kept = seeded(seed, mask).random(shapes[mask], np.float32) >= p
         drawn[mask] = kept.astype(dtype) / np.asarray(1 - p, dtype)
     return drawn
+
+
+class BlockSteps:
+    """Training steps over a backend's blocks."""
+
+    def __init__(self, network: Network, backend: Backend, parameters: dict[str, Array], inputs: dict[str, Array]):
+        self._network, self._backend = network, backend
+        self._units = executor.units(network, backend)
+        prepare = getattr(backend, "prepare", _as_is)
+        self._parameters: dict[str, Any] = {}
+        self._velocities: dict[str, Any] = {}
+        for name in list(parameters):
+            w = parameters.pop(name)  # so that each is held once
+            self._velocities[name] = prepare(backend.from_numpy(np.zeros_like(w)))
+            self._parameters[name] = prepare(backend.from_numpy(w))
+        self._inputs = self._given(inputs)
+
+    @property
+    def runs(self) -> list[tuple[str, ...]]:
+        return [tuple(layer.name for layer in unit.layers) for unit in self._units]
+
+    def step(self) -> None:
+        self._step(self._inputs, executor.nothing)
+
+    def observed(self, inputs: Mapping[str, Array], see: See) -> None:
+        self._step(self._given(inputs), lambda name, array: see(name, self._backend.to_numpy(array)))
+
+    def _given(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
+        return {name: self._backend.from_numpy(array) for name, array in inputs.items()}
+
+    def _step(self, inputs: dict[str, Any], see: See) -> None:
+        def update(name: str, dw: Any) -> None:
+            see(f"{name}/w", self._parameters[name])
+            see(f"{name}/v", self._velocities[name])
+            see(f"{name}/dw", dw)
+            self._update(name, dw)
+            see(f"{name}/w_new", self._parameters[name])
+            see(f"{name}/v_new", self._velocities[name])
+
+        images = self._backend.to_numpy(inputs[IMAGES])
+        start = self._backend.from_numpy(np.asarray(1 / len(images), images.dtype))
+        executor.sweep(self._network, self._units, inputs | self._parameters, start, update, see)
+        self._backend.synchronize()
+
+    def _update(self, name: str, dw: Any) -> None:
+        net, w, v = self._network, self._parameters[name], self._velocities[name]
+        decay = net.weight_decay if name.endswith(".w") else 0.0
+        if sgd := getattr(self._backend, "sgd", None):
+            sgd(w, v, dw, lr=net.lr, momentum=net.momentum, weight_decay=decay)
+        else:  # out of place, as not all arrays can be written to
+            v = net.momentum * v + (dw + decay * w)
+            self._velocities[name], self._parameters[name] = v, w - net.lr * v
+
+
+class Trainer:
+    """Takes training steps of a network on a backend.
+
+    `images` is the number of images of a step, `flops` its arithmetic (see `Network.flops`), `variant` the name of the
+    backend's own way that is used (None where it has none), `tried` the seconds a step took in each way on a small
+    batch. Raises BadInput for a network without a loss, and for blocks that the backend lacks.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        backend: Backend,
+        batch: int,
+        *,
+        dtype: str = "float32",
+        seed: int = 0,
+        images: str | None = None,
+        variant: str | None = None,
+    ) -> None:
+        end = network.layers[-1].name
+        if network.shapes()[end] != ():
+            raise BadInput(f"network '{network.name}' ends in '{end}', which is not a loss: it cannot be trained")
+        self.network, self.backend, self.dtype, self.seed = network, backend, dtype, seed
+        self.images, self.flops = batch, network.flops(batch)
+        self.tried: dict[str, float] = {}
+        variants: Sequence[str] = getattr(backend, "variants", [])
+        if variant is None and variants:
+            self.tried = {name: self._try(name, max(1, batch // 8), images) for name in variants}
+            variant = min(self.tried, key=self.tried.__getitem__)
+        self.variant = variant
+        self.steps_taken = 0
+        self._folder = images
+        self._steps = self._make(batch, images, variant)
+
+    def step(self) -> None:
+        """One whole step of stochastic gradient descent on the same images; all is done on return."""
+        self._steps.step()
+        self.steps_taken += 1
+
+    def observed(self, batch: int, seed: int, see: See) -> None:
+        """One whole step, with the parameters as they are, on a fresh small batch that `see` is shown (see Steps)."""
+        inputs = draw_inputs(self.network, batch, seed, self.dtype, self._folder)
+        for name, array in inputs.items():
+            see(name, array)
+        self._steps.observed(inputs, see)
+        self.steps_taken += 1
+
+    @property
+    def runs(self) -> Sequence[tuple[str, ...]]:
+        """The layers' names, those that the backend computes as one block together."""
+        return self._steps.runs
+
+    def _make(self, batch: int, images: str | None, variant: str | None) -> Steps:
+        parameters = initial_parameters(self.network, self.seed, self.dtype)
+        inputs = draw_inputs(self.network, batch, self.seed, self.dtype, images)
+        if own := getattr(self.backend, "training_step", None):
+            steps: Steps = own(self.network, parameters, inputs, variant)
+            return steps
+        return BlockSteps(self.network, self.backend, parameters, inputs)
+
+    def _try(self, variant: str, batch: int, images: str | None) -> float:
+        steps = self._make(batch, images, variant)
+        steps.step()
+        times = []
+        for _ in range(2):
+            start = time.perf_counter()
+            steps.step()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+
+def _as_is(a: Any) -> Any:
+    return a

@@ -6,6 +6,8 @@ windows of even size, alpha, ties at the border), the block is composed of torch
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from mcnbench.arrays import Array
@@ -14,6 +16,10 @@ from mcnbench.backends.torch.convolution import conv2d, conv_transpose2d
 from mcnbench.backends.torch.loss import log_loss, p_distance, softmax, softmax_log_loss
 from mcnbench.backends.torch.normalization import batch_norm, local_response_norm, spatial_norm
 from mcnbench.backends.torch.pooling import avg_pool2d, max_pool2d
+
+if TYPE_CHECKING:
+    from mcnbench.network import Network
+    from mcnbench.training import Steps
 
 __all__ = [
     "add",
@@ -36,8 +42,12 @@ __all__ = [
     "spatial_norm",
     "tanh",
     "to_numpy",
+    "training_step",
+    "variants",
     "version",
 ]
+
+variants = ("contiguous", "channels_last")
 
 
 def version() -> str:
@@ -54,3 +64,12 @@ def from_numpy(a: Array) -> torch.Tensor:
 
 def to_numpy(a: torch.Tensor) -> Array:
     return a.detach().numpy()
+
+
+def training_step(
+    network: Network, parameters: dict[str, Array], inputs: dict[str, Array], variant: str | None
+) -> Steps:
+    """PyTorch's own way of training (see mcnbench/training.py), in one of the memory formats `variants`."""
+    from mcnbench.backends.torch.training import TorchSteps  # which needs the blocks above
+
+    return TorchSteps(network, parameters, inputs, variant)
