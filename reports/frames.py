@@ -126,7 +126,8 @@ def _limit(file: RunFile, m: Measurement) -> float:
 def machine_name(file: RunFile) -> str:
     """The machine in one line, of whatever the run recorded of it."""
     machine = file.run.machine
-    for key in ("name", "gpu", "cpu", "processor", "host"):
-        if isinstance(machine.get(key), str):
-            return str(machine[key])
-    return "unknown machine"
+    name = next(
+        (machine[key] for key in ("gpu", "cpu", "host") if isinstance(machine.get(key), str)), "unknown machine"
+    )
+    cores = machine.get("cores_allowed")
+    return f"{name}, {cores} cores" if isinstance(cores, int) else str(name)

@@ -75,17 +75,22 @@ CONSTANT = {"device": "device {}", "dtype": "{}", "threads": "{} threads"}
 """Columns that are said once, above the table, when they are the same in every row."""
 
 
-def printed(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as strings under their headings, without the columns that `shared` says and those that hold nothing."""
-    cells: dict[str, list[str]] = {}
-    for name in table.columns:
+def columns(table: pd.DataFrame) -> dict[str, str]:
+    """The columns to print and their headings: not an interval's ends, which stand with their number, not what `shared`
+    or `reasons` says, not what holds nothing."""
+    shown = {}
+    for name in map(str, table.columns):
         interval = name.endswith(("_low", "_high")) and name.rpartition("_")[0] in table.columns
-        if interval or name == "reason" or (name in CONSTANT and table[name].nunique() == 1):
-            continue
-        if table[name].notna().any():
-            heading, write = COLUMNS.get(name, (name.replace("_", " "), str))
-            cells[heading] = [_cell(row, name, write) for row in table.to_dict("records")]
-    return pd.DataFrame(cells, dtype=object)
+        constant = name in CONSTANT and table[name].nunique() == 1
+        if not interval and name != "reason" and not constant and table[name].notna().any():
+            shown[name] = COLUMNS[name][0] if name in COLUMNS else name.replace("_", " ")
+    return shown
+
+
+def printed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as strings under their headings."""
+    rows = table.to_dict("records")
+    return pd.DataFrame({heading: [cell(row, name) for row in rows] for name, heading in columns(table).items()})
 
 
 def shared(table: pd.DataFrame) -> str:
@@ -106,7 +111,9 @@ def reasons(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _cell(row: dict[Any, Any], name: str, write: Callable[[Any], str]) -> str:
+def cell(row: dict[Any, Any], name: str) -> str:
+    """A row's value in that column as printed, with its interval if it has one."""
+    write = COLUMNS.get(name, ("", str))[1]
     value = row[name]
     if pd.isna(value):
         return NOTHING
@@ -170,17 +177,17 @@ def as_markdown(table: pd.DataFrame) -> str:
     cells = printed(table)
     numbers = [_is_number(cells[heading]) for heading in cells.columns]
     lines = [
-        "| " + " | ".join(map(_markdown, cells.columns)) + " |",
+        "| " + " | ".join(map(markdown, cells.columns)) + " |",
         "|" + "|".join("--:" if number else ":--" for number in numbers) + "|",
     ]
-    lines += ["| " + " | ".join(map(_markdown, row)) + " |" for _, row in _grouped(cells, "")]
+    lines += ["| " + " | ".join(map(markdown, row)) + " |" for _, row in _grouped(cells, "")]
     return "\n".join(lines)
 
 
 MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "<>|&"} | {c: f"\\{c}" for c in "\\`*_#"})
 
 
-def _markdown(value: str) -> str:
+def markdown(value: str) -> str:
     """Escaped, so that neither a pipe nor markup in a name changes the table."""
     return clean(value).translate(MARKDOWN)
 

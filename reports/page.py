@@ -1,0 +1,116 @@
+"""One self-contained HTML page of a report: template, style and script are `page.html.j2`, `page.css` and `page.js`.
+
+It loads nothing from anywhere (its content security policy forbids it), so it can be mailed. What comes from run files
+is text and is escaped as such; figures are inline SVG whose colours follow the page's, light or dark.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from reports import figures, folder, frames, text
+from reports.parts import Part
+from reports.runfile import RunFile
+
+HERE = Path(__file__).parent
+
+
+class Cell(NamedTuple):
+    """What a cell shows, by what it is sorted, and its style ("number", "bad" or "")."""
+
+    shown: str
+    key: str
+    style: str
+
+
+def render(parts: Sequence[Part], files: Sequence[RunFile], refresh: int | None = None) -> str:
+    """The page; with `refresh` it loads itself again after so many seconds, as while a run is being written."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("page.html.j2").render(
+        title=title(files),
+        about=about(files),
+        parts=parts,
+        files=files,
+        refresh=refresh,
+        style=Markup((HERE / "page.css").read_text()),
+        script=Markup((HERE / "page.js").read_text()),
+        rows=rows,
+        headings=headings,
+        caption=folder.caption,
+        svg=svg,
+        facts=facts,
+    )
+
+
+def title(files: Sequence[RunFile]) -> str:
+    """The experiments of the report: "training-speed, check"."""
+    names = list(dict.fromkeys(file.run.experiment for file in files))
+    return ", ".join(names[:3]) + (" and more" if len(names) > 3 else "")
+
+
+def about(files: Sequence[RunFile]) -> str:
+    """The machines, the days and the number of runs, in one line."""
+    machines = list(dict.fromkeys(frames.machine_name(file) for file in files))
+    days = sorted({file.run.started[:10] for file in files})
+    named = machines[0] if len(machines) == 1 else f"{len(machines)} machines"
+    span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return f"{named} · {span} · {len(files)} run{'s' * (len(files) > 1)}"
+
+
+def headings(table: pd.DataFrame) -> dict[str, str]:
+    """The columns of a table on the page and their headings: as printed, what was published after what was measured."""
+    shown = text.columns(table)
+    return dict(sorted(shown.items(), key=lambda item: item[0].startswith("published ")))
+
+
+def rows(table: pd.DataFrame) -> list[list[Cell]]:
+    """The table's rows as the page shows them."""
+    shown = headings(table)
+    return [[_cell(row, name) for name in shown] for row in table.to_dict("records")]
+
+
+def _cell(row: dict[Any, Any], name: str) -> Cell:
+    value = row[name]
+    if name == "state":
+        return Cell(text.cell(row, name), str(value), "good" if value == "ok" else "bad")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Cell(text.cell(row, name), "" if math.isnan(value) else repr(float(value)), "number")
+    return Cell(text.cell(row, name), str(value), "")
+
+
+def facts(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """A recorded dictionary as pairs of words; what is nested is written as JSON."""
+    return [
+        (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for key, value in content.items()
+    ]
+
+
+VARIABLES = {figures.INK: "var(--ink)", figures.FAINT: "var(--faint)"} | {
+    colour: f"var(--series-{i})" for i, colour in enumerate(figures.COLOURS)
+}
+
+
+def svg(figure: Figure, key: str, words: str) -> Markup:
+    """The figure as inline SVG: the page's colours, ids that begin with `key`, and the words for who cannot see it."""
+    drawn = figures.save(figure, "svg", transparent=True).decode()
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{key}-", drawn)
+    for colour, variable in VARIABLES.items():
+        drawn = drawn.replace(colour, variable)
+    width, height = figure.get_size_inches() * 72
+    opening = f'<svg viewBox="0 0 {width:g} {height:g}" width="{width * 1.5:g}" role="img" aria-label="%s">'
+    return Markup(opening) % words + Markup(drawn[drawn.index(">") + 1 :])

@@ -1,0 +1,131 @@
+"""The parts of a report: what a set of run files holds, each with its title, sentences, table, figures and commands.
+
+`parts` leaves out what the files do not hold. `reports.folder` writes the parts to files, `reports.page` to one
+HTML page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports import figures, frames, published, tables
+from reports.runfile import RunFile
+from reports.text import cell, reasons
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, what it says in words (for who cannot see it), and the numbers in it."""
+
+    key: str
+    title: str
+    words: str
+    draw: Callable[[], Figure]
+    data: pd.DataFrame
+    panels: Sequence[tuple[str, Callable[[], Figure]]] = ()
+    """The same in parts that fit a narrow screen, each with its words; empty if the whole does."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One chapter of a report; `key` is also the name of its files."""
+
+    key: str
+    title: str
+    table: pd.DataFrame
+    headline: str = ""
+    """The result in one sentence."""
+    problems: Sequence[str] = ()
+    """What failed, was wrong or interrupted, one sentence each."""
+    legend: Sequence[str] = ()
+    """What the columns mean and where the published numbers come from."""
+    drawings: Sequence[Drawing] = ()
+    commands: Sequence[str] = ()
+    """What reproduces it."""
+
+
+def parts(files: Sequence[RunFile]) -> list[Part]:
+    """What the run files hold, in the order in which a reader wants it."""
+    frame = frames.samples(files)
+    return [part for part in (training_speed(frame, files),) if part is not None]
+
+
+def commands(files: Sequence[RunFile], experiment: str) -> list[str]:
+    """The commands that made the runs of an experiment, each once."""
+    return list(dict.fromkeys(file.run.command for file in files if file.run.experiment == experiment))
+
+
+def training_speed(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:
+    """Table 1.1 with today's columns."""
+    table = tables.training_speed(frame)
+    if table.empty:
+        return None
+    drawings = [
+        Drawing(
+            "images-per-second",
+            "Images per second of training",
+            _speeds_in_words(table),
+            partial(figures.images_per_second, table),
+            table,
+            [(_speeds_in_words(panel), partial(figures.images_per_second, panel, 1)) for panel in _panels(table)],
+        )
+    ]
+    if table.loc[table["backend"] != tables.PEER, "ratio"].notna().any():
+        drawings.append(
+            Drawing(
+                "ratio",
+                f"Speed beside {tables.PEER}",
+                _ratios_in_words(table),
+                partial(figures.ratios, table),
+                table[["network", "batch", "backend", "ratio", "ratio_low", "ratio_high", "rounds", "state"]],
+            )
+        )
+    return Part(
+        "training-speed",
+        "Training speed",
+        table,
+        _headline(table),
+        [*reasons(table), *tables.interruptions(frame[frame["experiment"] == "training-speed"])],
+        tables.LEGEND + published.sources("training-speed"),
+        drawings,
+        commands(files, "training-speed"),
+    )
+
+
+def _headline(table: pd.DataFrame) -> str:
+    """Where each backend stands beside the peer: the range over the networks, not a mean, which would hide them."""
+    said = []
+    for backend, ours in table[table["backend"] != tables.PEER].groupby("backend", sort=False, observed=True):
+        known = ours["ratio"].dropna()
+        if len(known):
+            low, high = (f"{value:.2f}" for value in (known.min(), known.max()))
+            times = low if low == high else f"{low} to {high}"
+            said.append(f"{backend} trains {times} times as fast as {tables.PEER} ({len(known)} of {len(ours)} cases)")
+        if (ours["state"] == "wrong").any():
+            said.append(f"{backend} is wrong in {(ours['state'] == 'wrong').sum()} of {len(ours)} cases")
+    return f"{'; '.join(said)}." if said else ""
+
+
+def _panels(table: pd.DataFrame) -> list[pd.DataFrame]:
+    return [panel for _, panel in table.groupby(["network", "batch", "device", "threads"], sort=False, observed=True)]
+
+
+def _speeds_in_words(table: pd.DataFrame) -> str:
+    said = []
+    for panel in _panels(table):
+        first = panel.iloc[0]
+        bars = [f"{row['backend']} {cell(row, 'images_per_second')}" for row in panel.to_dict("records")]
+        bars += [f"{c} {first[c]:g}" for c in panel.columns if str(c).startswith("published ") and pd.notna(first[c])]
+        said.append(f"{published.title(str(first['network']))}, batch {first['batch']}: {', '.join(bars)}.")
+    return "Bar chart of images per second. " + " ".join(said)
+
+
+def _ratios_in_words(table: pd.DataFrame) -> str:
+    rows = [row for row in table.to_dict("records") if row["backend"] != tables.PEER]
+    said = [f"{published.title(str(row['network']))}, {row['backend']}: {cell(row, 'ratio')}." for row in rows]
+    return f"Bar chart of times as fast as {tables.PEER}, with 95% intervals. " + " ".join(said)
