@@ -24,6 +24,7 @@ from mcnbench.errors import BadInput, unknown
 
 KNOWN = {
     "numpy": "impl.numpy_cpu",
+    "cupy": "impl.cupy_cuda",
     "torch": "mcnbench.backends.torch",
 }
 

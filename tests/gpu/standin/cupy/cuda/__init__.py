@@ -1,0 +1,35 @@
+"""The parts of cupy.cuda that impl.cupy_cuda touches."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from cupy._module import compile_using_nvrtc
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+class Device:
+    id = 0
+    compute_capability = "host"
+
+    def synchronize(self) -> None:
+        pass
+
+
+def _properties(_: int) -> dict[str, Any]:
+    return {"name": b"no GPU: kernels run on the host", "major": 0, "minor": 0}
+
+
+runtime = SimpleNamespace(
+    CUDARuntimeError=CUDARuntimeError,
+    getDeviceCount=lambda: 1,
+    getDeviceProperties=_properties,
+    runtimeGetVersion=lambda: 0,
+)
+nvrtc = SimpleNamespace(getVersion=lambda: (0, 0))
+device = SimpleNamespace(get_cublas_handle=lambda: 0)
+compiler = SimpleNamespace(compile_using_nvrtc=compile_using_nvrtc)
