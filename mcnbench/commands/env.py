@@ -14,5 +14,5 @@ def command() -> None:
     for name in KNOWN:
         try:
             click.echo(f"{name}: {load(name).version()}")
-        except BadInput as error:
+        except (BadInput, RuntimeError) as error:
             click.echo(f"{name}: not usable: {error}")
