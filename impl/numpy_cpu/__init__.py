@@ -5,24 +5,46 @@ Every output element is the sum of its products in some order, so componentwise 
 
 import numpy as np
 
+from impl.numpy_cpu.add import add
+from impl.numpy_cpu.avg_pool2d import avg_pool2d
+from impl.numpy_cpu.batch_norm import batch_norm
+from impl.numpy_cpu.concat import concat
 from impl.numpy_cpu.conv2d import conv2d
+from impl.numpy_cpu.conv_transpose2d import conv_transpose2d
 from impl.numpy_cpu.dropout import dropout
 from impl.numpy_cpu.local_response_norm import local_response_norm
+from impl.numpy_cpu.log_loss import log_loss
 from impl.numpy_cpu.max_pool2d import max_pool2d
+from impl.numpy_cpu.p_distance import p_distance
 from impl.numpy_cpu.relu import relu
+from impl.numpy_cpu.sigmoid import sigmoid
+from impl.numpy_cpu.softmax import softmax
 from impl.numpy_cpu.softmax_log_loss import softmax_log_loss
+from impl.numpy_cpu.spatial_norm import spatial_norm
+from impl.numpy_cpu.tanh import tanh
 from impl.numpy_cpu.threads import set_threads
 
 __all__ = [
     "accuracy",
+    "add",
+    "avg_pool2d",
+    "batch_norm",
+    "concat",
     "conv2d",
+    "conv_transpose2d",
     "dropout",
     "local_response_norm",
+    "log_loss",
     "max_pool2d",
+    "p_distance",
     "precision",
     "relu",
     "set_threads",
+    "sigmoid",
+    "softmax",
     "softmax_log_loss",
+    "spatial_norm",
+    "tanh",
     "version",
 ]
 
