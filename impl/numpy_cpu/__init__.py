@@ -9,7 +9,7 @@ from impl.numpy_cpu.add import add
 from impl.numpy_cpu.avg_pool2d import avg_pool2d
 from impl.numpy_cpu.batch_norm import batch_norm
 from impl.numpy_cpu.concat import concat
-from impl.numpy_cpu.conv2d import conv2d
+from impl.numpy_cpu.conv2d import conv2d, conv2d_relu
 from impl.numpy_cpu.conv_transpose2d import conv_transpose2d
 from impl.numpy_cpu.dropout import dropout
 from impl.numpy_cpu.local_response_norm import local_response_norm
@@ -17,6 +17,7 @@ from impl.numpy_cpu.log_loss import log_loss
 from impl.numpy_cpu.max_pool2d import max_pool2d
 from impl.numpy_cpu.p_distance import p_distance
 from impl.numpy_cpu.relu import relu
+from impl.numpy_cpu.sgd import prepare, sgd
 from impl.numpy_cpu.sigmoid import sigmoid
 from impl.numpy_cpu.softmax import softmax
 from impl.numpy_cpu.softmax_log_loss import softmax_log_loss
@@ -33,13 +34,16 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "dropout",
+    "fused",
     "local_response_norm",
     "log_loss",
     "max_pool2d",
     "p_distance",
     "precision",
+    "prepare",
     "relu",
     "set_threads",
+    "sgd",
     "sigmoid",
     "softmax",
     "softmax_log_loss",
@@ -50,6 +54,7 @@ __all__ = [
 
 precision = {"float32": "float32", "float64": "float64"}
 accuracy = "componentwise"
+fused = {("conv2d", "relu"): conv2d_relu}
 
 
 def version() -> str:

@@ -6,13 +6,10 @@ A fully connected layer, whose filters cover the map, is one matrix product of f
 im2row tiles (correlation.py). Memory underneath: x and y (N, H, W, C), w best (K, R, S, C).
 """
 
-import numpy as np
-
-from impl.numpy_cpu import correlation, fully_connected, threads
+from impl.numpy_cpu import correlation, fully_connected
 from impl.numpy_cpu.arrays import Array, Pullback, check_images, check_same, empty, nhwc
-from impl.numpy_cpu.windows import Axis, Padding, Pair, conv_axes
-
-ALL = (True, True, True)
+from impl.numpy_cpu.relu import relu
+from impl.numpy_cpu.windows import Padding, Pair, conv_axes
 
 
 def conv2d(
@@ -23,22 +20,51 @@ def conv2d(
     The pullback takes dy (N, K, P, Q) and returns (dx, dw, db); of those that ``needs`` leaves out, None.
     Raises ValueError where sizes, groups or dtypes do not fit.
     """
+    return _conv2d(x, w, b, (stride, padding, dilation, groups), rectify=False)
+
+
+def conv2d_relu(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
+    slope: float = 0.0,
+) -> tuple[Array, Pullback]:
+    """relu(conv2d(...)) without the pass over the map in between, forward and backward."""
+    if slope == 0:
+        return _conv2d(x, w, b, (stride, padding, dilation, groups), rectify=True)
+    y, convolved = conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    z, rectified = relu(y, slope=slope)
+    return z, lambda dz, **needs: convolved(*rectified(dz), **needs)
+
+
+def _conv2d(
+    x: Array, w: Array, b: Array | None, options: tuple[Pair, Padding, Pair, int], rectify: bool
+) -> tuple[Array, Pullback]:
+    stride, padding, dilation, groups = options
     check_operands(x, w, b, groups)
     axes = conv_axes(x.shape, (w.shape[2], w.shape[3]), stride, padding, dilation)
     if fully_connected.covers(axes, groups):
-        return fully_connected.fully_connected(x, w, b)
+        return fully_connected.fully_connected(x, w, b, rectify)
     y = empty((len(x), len(w), axes[0].out, axes[1].out), x.dtype)
-    correlation.correlate(nhwc(x), correlation.forward_matrices(w, groups), axes, nhwc(y), b)
+    matrices = correlation.forward_matrices(w, groups)
+    correlation.correlate(nhwc(x), matrices, axes, nhwc(y), bias=b, rectify=rectify)
+    shape, where = y.shape, nhwc(y) if rectify else None
 
-    def pullback(dy: Array, needs: tuple[bool, ...] = ALL) -> tuple[Array | None, ...]:
-        check_same(dy, y_shape, x.dtype, "dy")
-        return (
-            input_gradient(dy, w, x.shape, axes, groups) if needs[0] else None,
-            weight_gradient(x, dy, axes, groups) if needs[1] else None,
-            bias_gradient(dy) if b is not None and needs[2] else None,
-        )
+    def pullback(dy: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
+        check_same(dy, shape, x.dtype, "dy")
+        dx = dw = db = None
+        if needs[0]:
+            dx = empty(x.shape, x.dtype)
+            correlation.gradient_to_input(nhwc(dy), w, axes, groups, nhwc(dx), where)
+        if needs[1] or needs[2]:
+            dw, db = correlation.gradient_to_weights(nhwc(x), nhwc(dy), axes, groups, where)
+        return dx, dw.transpose(0, 3, 1, 2) if dw is not None and needs[1] else None, db if b is not None else None
 
-    y_shape = y.shape
     return y, pullback
 
 
@@ -53,30 +79,3 @@ def check_operands(x: Array, w: Array, b: Array | None, groups: int) -> None:
     check_same(w, w.shape, x.dtype, "w")
     if b is not None:
         check_same(b, (len(w),), x.dtype, "b")
-
-
-def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], axes: tuple[Axis, Axis], groups: int) -> Array:
-    """dx (N, C, H, W)."""
-    dx = empty(shape, dy.dtype)
-    correlation.gradient_to_input(nhwc(dy), w, axes, groups, nhwc(dx))
-    return dx
-
-
-def weight_gradient(x: Array, dy: Array, axes: tuple[Axis, Axis], groups: int) -> Array:
-    """dw (K, C/groups, R, S), its memory ordered K, R, S, C."""
-    return correlation.gradient_to_weights(nhwc(x), nhwc(dy), axes, groups).transpose(0, 3, 1, 2)
-
-
-def bias_gradient(dy: Array) -> Array:
-    """db (K,): the sum of dy over images and pixels."""
-    errors = nhwc(dy)
-    shares = threads.split(len(errors), threads.threads())
-    sums = np.zeros((len(shares), dy.shape[1]), dy.dtype)
-
-    def task(i: int) -> None:
-        for image in errors[shares[i]]:
-            sums[i] += image.sum((0, 1))
-
-    threads.run(task, len(shares))
-    db: Array = sums.sum(0)
-    return db

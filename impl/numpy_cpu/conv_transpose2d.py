@@ -10,7 +10,6 @@ import numpy as np
 
 from impl.numpy_cpu import correlation, threads
 from impl.numpy_cpu.arrays import Array, Pullback, check_images, check_same, empty, nhwc
-from impl.numpy_cpu.conv2d import bias_gradient, weight_gradient
 from impl.numpy_cpu.windows import Axis, Padding, Pair, padding4, pair
 
 
@@ -34,10 +33,18 @@ def conv_transpose2d(
         check_same(dy, y_shape, x.dtype, "dy")
         dx = empty(x.shape, x.dtype)
         correlation.correlate(nhwc(dy), correlation.forward_matrices(w, groups), axes, nhwc(dx))
-        dw = weight_gradient(dy, x, axes, groups)
-        return dx, dw, None if b is None else bias_gradient(dy)
+        dw, _ = correlation.gradient_to_weights(nhwc(dy), nhwc(x), axes, groups)
+        return dx, dw.transpose(0, 3, 1, 2), None if b is None else _bias_gradient(nhwc(dy))
 
     return y, pullback
+
+
+def _bias_gradient(dy: Array) -> Array:
+    """The sum of dy (N, H, W, K) over images and pixels."""
+    sums = np.zeros((len(dy), dy.shape[3]), dy.dtype)
+    threads.run(lambda i: np.sum(dy[i], (0, 1), out=sums[i]), len(dy))
+    db: Array = sums.sum(0)
+    return db
 
 
 def _check_operands(x: Array, w: Array, b: Array | None, groups: int) -> int:

@@ -17,42 +17,56 @@ from numpy.lib.stride_tricks import as_strided
 
 from impl.numpy_cpu import threads
 from impl.numpy_cpu.arrays import Array
+from impl.numpy_cpu.masks import keep, positive
 from impl.numpy_cpu.tiles import Tile, tiles
 from impl.numpy_cpu.windows import Axis
 
 Axes = tuple[Axis, Axis]
-TILE = 1 << 18  # elements of a tile of the patch matrix
 
 
-def correlate(x: Array, matrices: Array, axes: Axes, out: Array, bias: Array | None = None) -> None:
+def correlate(
+    x: Array,
+    matrices: Array,
+    axes: Axes,
+    out: Array,
+    *,
+    bias: Array | None = None,
+    rectify: bool = False,
+    where: Array | None = None,
+) -> None:
     """Writes the correlation of x (N, H, W, C) to out (N, P, Q, K), which may be strided.
 
-    matrices: (groups, R*S*C/groups, K/groups). bias: (K,) or None.
+    matrices: (groups, R*S*C/groups, K/groups). bias: (K,) or None. rectify: max(., 0) of the result.
+    where: an array like x; x counts only where it is positive.
     """
     groups, patch, filters = matrices.shape
     if patch == 0:
-        out[...] = 0 if bias is None else bias
+        out[...] = 0
         return
-    pieces = tiles(len(out), axes[0].out, axes[1].out * patch, TILE)
+    pieces = _tiles(axes, len(out), patch)
+    row = (axes[1].out, filters)  # a bias repeated along the row adds several times faster than a short one
+    biases = None if bias is None else [np.broadcast_to(part, row).copy() for part in np.split(bias, groups)]
+    zeros = np.zeros(row, x.dtype)
 
     def task(i: int) -> None:
-        target = out[pieces[i].place]
-        rows = math.prod(target.shape[:3])
-        product = threads.scratch("product", (rows, filters), x.dtype)
+        piece, target = pieces[i], out[pieces[i].place]
+        source = _source(x, where, piece, axes)
+        product = threads.scratch("product", (*target.shape[:3], filters), x.dtype)
         for g in range(groups):
-            patches = _gather(_group(x, g, groups), pieces[i], axes)
-            np.matmul(patches.reshape(rows, patch), matrices[g], out=product)
-            result = product.reshape(*target.shape[:3], filters)
-            if bias is None:
-                np.copyto(_group(target, g, groups), result)
+            patches = _patches(_group(source, g, groups), piece, axes)
+            np.matmul(patches, matrices[g], out=product.reshape(-1, filters))
+            if biases is not None:
+                np.add(product, biases[g], out=product)
+            if rectify:
+                np.maximum(product, zeros, out=_group(target, g, groups))
             else:
-                np.add(result, bias[g * filters : (g + 1) * filters], out=_group(target, g, groups))
+                np.copyto(_group(target, g, groups), product)
 
     threads.run(task, len(pieces))
 
 
-def gradient_to_input(dy: Array, w: Array, axes: Axes, groups: int, out: Array) -> None:
-    """Writes the gradient dx (N, H, W, C) to out. dy: (N, P, Q, K); w: (K, C/groups, R, S).
+def gradient_to_input(dy: Array, w: Array, axes: Axes, groups: int, out: Array, where: Array | None = None) -> None:
+    """Writes the gradient dx (N, H, W, C) to out. dy: (N, P, Q, K), counted ``where`` positive; w: (K, C/groups, R, S).
 
     Pixels i = phase + t * stride meet only the taps r with (phase + before - r * dilation) divisible by the stride, at
     outputs t + (phase + before - r * dilation) / stride: a dense correlation of dy with these taps in reverse order.
@@ -60,32 +74,40 @@ def gradient_to_input(dy: Array, w: Array, axes: Axes, groups: int, out: Array) 
     vertical, horizontal = ([_phase(axis, i) for i in range(axis.stride)] for axis in axes)
     for i, (v_taps, v_axis) in enumerate(vertical):
         for j, (h_taps, h_axis) in enumerate(horizontal):
-            part = w[:, :, v_taps, :][:, :, :, h_taps]
+            matrices = transposed_matrices(w[:, :, v_taps, :][:, :, :, h_taps], groups)
             target = out[:, i :: axes[0].stride, j :: axes[1].stride]
-            correlate(dy, transposed_matrices(part, groups), (v_axis, h_axis), target)
+            correlate(dy, matrices, (v_axis, h_axis), target, where=where)
 
 
-def gradient_to_weights(x: Array, dy: Array, axes: Axes, groups: int) -> Array:
-    """The gradient (K, R, S, C/groups). x: (N, H, W, C); dy: (N, P, Q, K)."""
+def gradient_to_weights(
+    x: Array, dy: Array, axes: Axes, groups: int, where: Array | None = None
+) -> tuple[Array, Array]:
+    """The gradients dw (K, R, S, C/groups) and db (K,). x: (N, H, W, C); dy: (N, P, Q, K), counted ``where`` positive.
+
+    Each thread sums a share of the tiles that does not depend on timing, so that the result is reproducible.
+    """
     taps, channels, filters = (axes[0].taps, axes[1].taps), x.shape[3] // groups, dy.shape[3] // groups
     patch = math.prod(taps) * channels
-    pieces = tiles(len(x), axes[0].out, axes[1].out * patch, 4 * TILE)
+    pieces = _tiles(axes, len(x), patch)
     shares = threads.split(len(pieces), threads.threads())
-    sums = threads.scratch("sums", (len(shares), groups, filters, patch), x.dtype)
-    sums[...] = 0
+    sums = np.zeros((len(shares), groups, filters, patch), x.dtype)
+    bias_sums = np.zeros((len(shares), groups * filters), x.dtype)
 
     def task(i: int) -> None:
         product = threads.scratch("product", (filters, patch), x.dtype)
         for piece in pieces[shares[i]]:
+            errors = _errors(dy[piece.place], None if where is None else where[piece.place])
+            bias_sums[i] += np.ones(len(errors), x.dtype) @ errors
+            source = _source(x, None, piece, axes)
             for g in range(groups):
-                patches = _gather(_group(x, g, groups), piece, axes).reshape(-1, patch)
-                errors = _group(dy[piece.place], g, groups).reshape(len(patches), filters)
-                np.matmul(errors.T, patches, out=product)
-                sums[i, g] += product
+                patches = _patches(_group(source, g, groups), piece, axes)
+                np.matmul(_group(errors, g, groups).T, patches, out=product)
+                np.add(sums[i, g], product, out=sums[i, g])
 
     threads.run(task, len(shares))
-    dw: Array = sums.sum(0).reshape(groups * filters, *taps, channels)
-    return dw
+    for other in sums[1:]:
+        sums[0] += other
+    return sums[0].reshape(groups * filters, *taps, channels), bias_sums.sum(0)
 
 
 def forward_matrices(w: Array, groups: int) -> Array:
@@ -110,21 +132,46 @@ def _phase(axis: Axis, phase: int) -> tuple[list[int], Axis]:
     return taps, Axis(axis.out, len(taps), 1, dilation, -start, pixels)
 
 
+def _tiles(axes: Axes, images: int, patch: int) -> list[Tile]:
+    """Tiles of output pixels: enough for a matrix product at full speed, few enough to stay in cache."""
+    return tiles(images, axes[0].out, axes[1].out, 1024 if patch < 2000 else 784)
+
+
 def _group(x: Array, g: int, groups: int) -> Array:
     size = x.shape[-1] // groups
     return x[..., g * size : (g + 1) * size]
 
 
-def _gather(x: Array, tile: Tile, axes: Axes) -> Array:
-    """The patches (images, rows, Q, R, S, C) of a tile of output rows, in the calling thread's scratch memory."""
+def _errors(dy: Array, where: Array | None) -> Array:
+    """dy (n, p, q, K) as a matrix of n*p*q rows, 0 where ``where`` is not positive."""
+    if where is None:
+        return dy.reshape(-1, dy.shape[3])
+    errors = threads.scratch("errors", dy.shape, dy.dtype)
+    keep(dy, positive(where), errors)
+    return errors.reshape(-1, dy.shape[3])
+
+
+def _source(x: Array, where: Array | None, tile: Tile, axes: Axes) -> Array:
+    """The padded part (n, h, w, C) of x that a tile of outputs reads; 0 where ``where`` is not positive."""
     vertical, horizontal = axes
-    source = padded(
-        x[tile.images], vertical.reach(tile.rows.start, tile.rows.stop), horizontal.reach(0, horizontal.out)
-    )
+    rows, columns = vertical.reach(tile.rows.start, tile.rows.stop), horizontal.reach(0, horizontal.out)
+    return _padded(x[tile.images], rows, columns, None if where is None else where[tile.images])
+
+
+def _patches(source: Array, tile: Tile, axes: Axes) -> Array:
+    """The patch matrix of a tile, n*p*Q rows of R*S*C, in the calling thread's scratch memory."""
+    vertical, horizontal = axes
     image, row, column, channel = source.strides
     windows = as_strided(
         source,
-        (len(source), tile.rows.stop - tile.rows.start, horizontal.out, vertical.taps, horizontal.taps, x.shape[3]),
+        (
+            len(source),
+            tile.rows.stop - tile.rows.start,
+            horizontal.out,
+            vertical.taps,
+            horizontal.taps,
+            source.shape[3],
+        ),
         (
             image,
             row * vertical.stride,
@@ -134,25 +181,33 @@ def _gather(x: Array, tile: Tile, axes: Axes) -> Array:
             channel,
         ),
     )
-    patches = threads.scratch("patches", windows.shape, x.dtype)
+    patches = threads.scratch("patches", windows.shape, source.dtype)
     np.copyto(patches, windows)
-    return patches
+    return patches.reshape(math.prod(windows.shape[:3]), -1)
 
 
-def padded(x: Array, rows: tuple[int, int], columns: tuple[int, int], fill: float = 0.0) -> Array:
-    """x[:, rows, columns] of x (N, H, W, C), ``fill`` outside the image; a view where nothing lies outside."""
+def _padded(x: Array, rows: tuple[int, int], columns: tuple[int, int], where: Array | None) -> Array:
+    """x[:, rows, columns] of x (N, H, W, C), 0 outside the image; a view where nothing lies outside."""
     n, height, width, channels = x.shape
     (top, bottom), (left, right) = rows, columns
-    if top >= 0 and left >= 0 and bottom <= height and right <= width:
+    if where is None and top >= 0 and left >= 0 and bottom <= height and right <= width:
         return x[:, top:bottom, left:right]
     out = threads.scratch("padded", (n, bottom - top, right - left, channels), x.dtype)
-    first, last = min(max(top, 0), bottom), max(min(bottom, height), top)
-    start, stop = min(max(left, 0), right), max(min(right, width), left)
-    inner = out[:, first - top : max(first, last) - top, start - left : max(start, stop) - left]
-    if inner.shape != out.shape:
-        out[:, : first - top] = fill
-        out[:, max(first, last) - top :] = fill
-        out[:, :, : start - left] = fill
-        out[:, :, max(start, stop) - left :] = fill
-    np.copyto(inner, x[:, first : max(first, last), start : max(start, stop)])
+    first, last = _inside(rows, height)
+    start, stop = _inside(columns, width)
+    out[:, : first - top] = 0
+    out[:, last - top :] = 0
+    out[:, first - top : last - top, : start - left] = 0
+    out[:, first - top : last - top, stop - left :] = 0
+    inner, part = out[:, first - top : last - top, start - left : stop - left], x[:, first:last, start:stop]
+    if where is None:
+        np.copyto(inner, part)
+    else:
+        keep(part, positive(where[:, first:last, start:stop]), inner)
     return out
+
+
+def _inside(wanted: tuple[int, int], size: int) -> tuple[int, int]:
+    """The part of the half-open range ``wanted`` that lies in 0 .. size; if there is none, an empty range in it."""
+    first = min(max(wanted[0], 0), wanted[1])
+    return first, max(first, min(wanted[1], size))

@@ -21,8 +21,8 @@ def covers(axes: tuple[Axis, Axis], groups: int) -> bool:
     return groups == 1 and all(a.out == 1 and a.before == 0 and a.taps == a.size and a.dilation == 1 for a in axes)
 
 
-def fully_connected(x: Array, w: Array, b: Array | None) -> tuple[Array, Pullback]:
-    """conv2d of x (N, C, R, S) with w (K, C, R, S) and b (K,): y (N, K, 1, 1)."""
+def fully_connected(x: Array, w: Array, b: Array | None, rectify: bool = False) -> tuple[Array, Pullback]:
+    """conv2d of x (N, C, R, S) with w (K, C, R, S) and b (K,): y (N, K, 1, 1); max(y, 0) if ``rectify``."""
     channels_first = w.flags.c_contiguous and not nhwc(w).flags.c_contiguous
     filters, images = _flat(w, channels_first), _flat(x, channels_first)
     y = empty((len(x), len(w), 1, 1), x.dtype)
@@ -32,6 +32,8 @@ def fully_connected(x: Array, w: Array, b: Array | None) -> tuple[Array, Pullbac
         np.matmul(images, filters[part].T, out=out[:, part])
         if b is not None:
             out[:, part] += b[part]
+        if rectify:
+            np.maximum(out[:, part], x.dtype.type(0), out=out[:, part])
 
     _share(forward, len(w))
     y_shape = y.shape
@@ -39,6 +41,8 @@ def fully_connected(x: Array, w: Array, b: Array | None) -> tuple[Array, Pullbac
     def pullback(dy: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
         check_same(dy, y_shape, x.dtype, "dy")
         errors = np.ascontiguousarray(dy.reshape(len(x), len(w)))
+        if rectify:
+            errors = np.where(out > 0, errors, x.dtype.type(0))
         dx = np.empty(images.shape, x.dtype) if needs[0] else None
         dw = np.empty(filters.shape, x.dtype) if needs[1] else None
         if dx is not None:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from impl.numpy_cpu import threads
+
 
 class Tile(NamedTuple):
     """Some images and some rows of each: either whole images, or rows of one image."""
@@ -16,10 +18,14 @@ class Tile(NamedTuple):
 
 
 def tiles(images: int, rows: int, row_size: int, target: int) -> list[Tile]:
-    """Cuts ``images`` of ``rows`` rows, each row counting ``row_size``, into tiles that count about ``target``."""
+    """Cuts ``images`` of ``rows`` rows, each row counting ``row_size``, into tiles that count about ``target``.
+
+    Small batches make smaller tiles, so that every thread has work.
+    """
     image_size = rows * row_size
     if images < 1 or image_size < 1:
         return []
+    target = max(1, min(target, -(-images * image_size // threads.threads())))
     if image_size <= target:
         parts = -(-images * image_size // target)
         return [Tile(slice(a, b), slice(0, rows)) for a, b in _edges(images, min(parts, images))]
