@@ -1,12 +1,17 @@
 """What each layer of a network sees of the images: receptive fields by algebra, and the exact sets of pixels.
 
 The fields of a layer are those of its input followed by its own (manual 5.5); a layer that reads several maps has the
-overlay of theirs (manual 5.6), if their strides agree.
+overlay of theirs (manual 5.6), if their strides agree. Batch normalisation counts as at inference: in training every
+output depends on all pixels of all images, through the mean and the variance.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import reduce
+
 from mcnbench import blocks
+from mcnbench.arrays import Shape
 from mcnbench.geometry import POINTWISE, IncompatibleStrides, Pixels, ReceptiveField, overlay, pixels_seen
 from mcnbench.network import IMAGES, Layer, Network, argument_shapes
 
@@ -21,13 +26,20 @@ def receptive_fields(network: Network) -> dict[str, Fields | str]:
     shapes = network.shapes()
     known: dict[str, Fields | str] = {IMAGES: (POINTWISE, POINTWISE)}
     for layer in network.layers:
-        own = blocks.block(layer.block).receptive_field(argument_shapes(layer, shapes), layer.options)
+        own = _own_field(layer, shapes)
         if own is None:
             sees = "has no map" if len(shapes[layer.name]) != 4 else "sees the whole map"
             known[layer.name] = f"{layer.name} {sees}"
         else:
             known[layer.name] = _followed(layer, known, own)
     return known
+
+
+def _own_field(layer: Layer, shapes: Mapping[str, Shape]) -> Fields | None:
+    """The receptive field of the layer's outputs in its own inputs; None where it has none."""
+    if layer.block == "batch_norm":
+        return POINTWISE, POINTWISE
+    return blocks.block(layer.block).receptive_field(argument_shapes(layer, shapes), layer.options)
 
 
 def _followed(layer: Layer, known: dict[str, Fields | str], own: Fields) -> Fields | str:
@@ -50,17 +62,16 @@ def pixels(network: Network, name: str) -> Pixels:
     layers = {layer.name: layer for layer in network.layers}
     known = {IMAGES: Pixels.of(pixels_seen(POINTWISE, height, height), pixels_seen(POINTWISE, width, width))}
     for layer in _ancestors(layers, name):
-        own = _own_pixels(layer, shapes)
-        below = [known[source].then(own) for source in dict.fromkeys(layer.maps)]
-        known[layer.name] = below[0]
-        for other in below[1:]:
-            known[layer.name] = known[layer.name].union(other)
+        below = [known[source] for source in dict.fromkeys(layer.maps)]
+        own = _own_field(layer, shapes)
+        if own != (POINTWISE, POINTWISE):
+            sets = _own_pixels(own, shapes[layer.maps[0]], shapes[layer.name])
+            below = [each.then(sets) for each in below]
+        known[layer.name] = reduce(Pixels.union, below)
     return known[name]
 
 
-def _own_pixels(layer: Layer, shapes: dict[str, tuple[int, ...]]) -> Pixels:
-    inputs, outputs = shapes[layer.maps[0]], shapes[layer.name]
-    own = blocks.block(layer.block).receptive_field(argument_shapes(layer, shapes), layer.options)
+def _own_pixels(own: Fields | None, inputs: Shape, outputs: Shape) -> Pixels:
     if own is None:
         height, width = outputs[2:] if len(outputs) == 4 else (1, 1)
         return Pixels.everything((height, width), (inputs[2], inputs[3]))

@@ -10,9 +10,10 @@
     ]
 
 A layer has a name, a block and the block's options; a convolution also `out_channels`, `kernel_size`, `bias` (true);
-dropout also `p`, the probability that an element is set to zero. It reads the layer before it unless `inputs` names
-others ("images" is what the network is fed). `parameters = "conv1"` makes it use conv1's parameters. Layers may come in
-any order that has no cycle. All must lead to one last layer, which is the loss where the network is to be trained.
+dropout also `p`, the probability that an element is set to zero. `window = "map"` covers the whole map. A layer reads
+the layer before it unless `inputs` names others ("images" is what the network is fed). `parameters = "conv1"` makes it
+use conv1's parameters. Layers may come in any order that has no cycle. All must lead to one last layer, which is the
+loss where the network is to be trained.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from mcnbench.errors import BadInput, unknown
 from mcnbench.network import IMAGES, LABELS, MASK, Layer, Network, argument_shapes, free_shapes
 
 Table = Mapping[str, Any]
+
+WHOLE_MAP = "map"
 
 EVERY_LAYER = ("name", "block", "inputs", "parameters")
 
@@ -183,6 +186,8 @@ class _Reader:
     def layer(self, name: str) -> Layer:
         table = self.tables[name]
         here = f"layer '{name}' of {self.where}"
+        if table.get("window") == WHOLE_MAP:
+            table = {**table, "window": list(self.shapes[table["inputs"][0]][2:])}
         if not isinstance(table.get("block"), str):
             raise BadInput(f"{here} has no 'block'; known: {', '.join(blocks.names())}")
         if table["block"] not in blocks.names():

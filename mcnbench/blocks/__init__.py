@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol, cast
@@ -72,6 +73,7 @@ def required(shape: Shape | None) -> Shape:
     return shape
 
 
+@cache
 def names() -> tuple[str, ...]:
     """The names of all blocks."""
     return tuple(module.name for module in iter_modules(__path__))

@@ -34,8 +34,8 @@ def floor_padding(window: int, stride: int, padding: int) -> int:
     sizes, the correction of equation 5.4 included, unless Caffe skips the check (no padding and S > H').
 
     The manual's closing example, "H' = 3, S = 1, P- = 0 would result in P+ = 1", contradicts the formula, which gives
-    min(0 + 1 - 1, 2) = 0. With stride 1 rounding up and down agree, so nothing is to be padded, and a padding of 1 would
-    give one output too many (H - 1 for H - 2). The numbers are right for S = 2: min(0 + 2 - 1, 2) = 1.
+    min(0 + 1 - 1, 2) = 0. With stride 1 rounding up and down agree, so nothing is to be padded, and a padding of 1
+    would give one output too many (H - 1 for H - 2). The numbers are right for S = 2: min(0 + 2 - 1, 2) = 1.
     """
     return min(padding + stride - 1, window - 1)
 
