@@ -66,6 +66,12 @@ class TorchSteps:
         torch.autograd.backward(self._loss(self._inputs))
         self._optimizer.step()
 
+    def gradients(self) -> dict[str, Array]:
+        """The parameters' gradients of the mean loss on the inputs that it was made with; nothing is updated."""
+        self._optimizer.zero_grad()
+        torch.autograd.backward(self._loss(self._inputs))
+        return {name: _numpy(p.grad) for name, p in self._parameters.items()}
+
     def observed(self, inputs: Mapping[str, Array], see: See) -> None:
         outputs: dict[str, Tensor] = {}
         readings: dict[str, Tensor] = {}

@@ -1,0 +1,138 @@
+"""Comparing the arrays of a training step with their oracles, and seeing through what follows in a fused run.
+
+A run such as convolution and ReLU is judged as one. The output: relu and dropout do not enlarge an error (by more than
+their own rounding), so y lies within the first block's bound of relu(oracle). The gradients: which elements ReLU let
+through is read off the run's own y, so that dy before the ReLU is known exactly and the first block's gradients are
+held to its bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mcnbench.arrays import Array
+from mcnbench.bounds import Precision, error_ratio
+from mcnbench.network import Layer
+from mcnbench.recording import Recorded
+
+Tensor = torch.Tensor
+
+TELLING = 1e-3  # of the elements: where fewer are larger than their bound, zeros in their place might have passed
+
+
+@dataclass(frozen=True)
+class Check:
+    """One output of one run of layers, compared with the oracle."""
+
+    layers: str
+    """Such as "conv1" or, where they are computed as one, "conv1+relu1"."""
+    output: str
+    """"y", "dx", "dw", ..., or "w" and "v" after the update."""
+    ratio: float
+    """The worst error over its bound; right is at most 1."""
+    where: tuple[int, ...]
+    got: float
+    wanted: float
+    bound: float
+    telling: bool
+    """Whether enough elements are larger than their bound, so that zeros would have been seen."""
+
+    def __str__(self) -> str:
+        place = f"[{', '.join(map(str, self.where))}]" if self.where else ""
+        return (
+            f"{self.layers} {self.output}{place} is {self.got:.9g}, wanted {self.wanted:.9g} within {self.bound:.2g}: "
+            f"error / bound {self.ratio:.3g}"
+        )
+
+
+class WrongShape(Exception):
+    """What a step computed has not the shape that it must have."""
+
+
+class Judging:
+    """Compares the outputs of a run of layers, slice by slice, and keeps the worst of each."""
+
+    def __init__(self, layers: str, recorded: Recorded) -> None:
+        self.layers = layers
+        self._factor = recorded.normwise_factor if recorded.accuracy == "normwise" else 0.0
+        self._worst: dict[str, Check] = {}
+        self._telling: dict[str, tuple[int, int]] = {}
+
+    def compare(self, output: str, got: Array, wanted: Tensor, bound: Tensor, offset: int = 0, axis: int = 0) -> None:
+        """Compares got with wanted, both the part of `output` that begins at `offset` along `axis`."""
+        if got.shape != tuple(wanted.shape):
+            raise WrongShape(f"{self.layers} {output} has shape {got.shape}, wanted {tuple(wanted.shape)}")
+        if self._factor and bound.ndim == 4:
+            bound = bound.amax((2, 3), keepdim=True).mul(self._factor).expand_as(wanted)
+        telling, size = self._telling.get(output, (0, 0))
+        self._telling[output] = telling + int((wanted.abs() > bound).sum()), size + got.size
+        if not got.size:
+            return
+        ratio = (torch.from_numpy(got).double() - wanted).abs_().div_(bound)
+        worst, place = torch.max(ratio.reshape(-1), 0)
+        if not torch.isfinite(worst):
+            exact = torch.from_numpy(error_ratio(got, wanted.numpy(), bound.numpy()))
+            worst, place = torch.max(exact.reshape(-1), 0)
+        if output in self._worst and float(worst) <= self._worst[output].ratio:
+            return
+        index = tuple(int(i) for i in np.unravel_index(int(place), got.shape))
+        values = float(got[index]), float(wanted[index]), float(bound[index])
+        index = tuple(i + offset * (n == axis) for n, i in enumerate(index))
+        self._worst[output] = Check(self.layers, output, float(worst), index, *values, telling=True)
+
+    def checks(self) -> list[Check]:
+        found = []
+        for output, check in self._worst.items():
+            telling, size = self._telling[output]
+            found.append(check if telling >= TELLING * size else _mistrusted(check))
+        return found
+
+
+def _mistrusted(check: Check) -> Check:
+    return Check(**{**check.__dict__, "telling": False})
+
+
+class Followers:
+    """What a run does to the output of its first block: ReLU and dropout, in the order given."""
+
+    def __init__(self, layers: Sequence[Layer], recorded: Recorded, precision: Precision) -> None:
+        self._layers, self._u, self._eta = layers, precision.u, precision.eta
+        self._masks = {layer.name: torch.from_numpy(recorded[m]) for layer in layers if (m := _mask(layer))}
+
+    @property
+    def roundings(self) -> int:
+        """How often a gradient is rounded on its way back to the first block."""
+        return sum(bool(layer.block == "dropout" or layer.options.slope) for layer in self._layers)
+
+    def forward(self, y: Tensor, bound: Tensor, channels: slice) -> tuple[Tensor, Tensor]:
+        """The oracle of the run's y and its bound, from those of the first block's output (some channels of it)."""
+        for layer in self._layers:
+            if layer.block == "relu":
+                slope = layer.options.slope
+                y = torch.where(y > 0, y, y * slope) if slope else y.clamp(min=0)
+                if slope:
+                    bound = bound * max(1.0, slope) + 2 * self._u * y.abs() + self._eta
+            else:
+                mask = self._masks[layer.name][:, channels].double()
+                y = y * mask
+                bound = bound * mask.abs() + 3 * self._u * y.abs() + self._eta
+        return y, bound
+
+    def backward(self, dy: Array, y: Array) -> Tensor:
+        """dy of the first block, in float64: the ReLU let through what is positive in the run's own y."""
+        gradient = torch.from_numpy(dy).double()
+        positive = torch.from_numpy(y) > 0
+        for layer in reversed(self._layers):
+            if layer.block == "relu":
+                gradient = torch.where(positive, gradient, gradient * layer.options.slope)
+            else:
+                gradient = gradient * self._masks[layer.name]
+        return gradient
+
+
+def _mask(layer: Layer) -> str | None:
+    return next((a for a in layer.arguments if a is not None and a.endswith(".mask")), None)

@@ -1,0 +1,232 @@
+"""Is a training step right? Each layer is, on the very arrays that it meets in the step; and so is the whole.
+
+- Every run of layers is held to its blocks' bounds: its output on the inputs that it read, its gradients on the dy that
+  it got; so are sums of gradients where a value has several readers, and the update of each parameter.
+- The parameter gradients of the whole step agree with float64 to 1e-2 in relative L2 each. There is no bound for them:
+  in float32 a ReLU or a maximum may fall on the other side of a kink, which is no error.
+Also told: the error multiple, our gradients' error over that of PyTorch's in float32 on the same step, both to float64.
+
+`record` runs in the process that is measured and needs no torch; `judge` runs anywhere, with all its cores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcnbench import blocks, executor
+from mcnbench.arrays import Array, Float64
+from mcnbench.bounds import PRECISIONS, Precision, coefficient
+from mcnbench.network import IMAGES, LABELS, Layer, Network
+from mcnbench.recording import Recorded, record, sampled
+from reports.runfile import Verdict, Verified
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mcnbench.step_check import Check, Followers, Judging
+
+__all__ = ["GradientError", "Verification", "judge", "record"]
+
+LARGEST_GRADIENT_ERROR = 1e-2  # relative L2; wrong formulas give 1e-1 and more, kinks at most 1e-3
+
+
+@dataclass(frozen=True)
+class GradientError:
+    """How far a parameter's gradient of the whole step is from float64, in relative L2: ours and PyTorch's."""
+
+    parameter: str
+    ours: float
+    torch: float
+
+
+@dataclass(frozen=True)
+class Verification:
+    """HOLDS, VIOLATED, or MISTRUSTED where a check could hardly have failed; and what was compared."""
+
+    verdict: Verdict
+    message: str | None
+    """What was wrong, where; None if nothing was."""
+    checks: tuple[Check, ...]
+    gradients: tuple[GradientError, ...]
+
+    @property
+    def error_ratio(self) -> float:
+        """The worst error over its bound of all layers' outputs, gradients and updates."""
+        return max((check.ratio for check in self.checks), default=float("inf"))
+
+    @property
+    def error_multiple(self) -> float:
+        """The root mean square over the parameters of our gradients' relative errors, over that of PyTorch's."""
+        ours, torchs = (
+            sqrt(sum(e**2 for e in column)) for column in zip(*((g.ours, g.torch) for g in self.gradients), strict=True)
+        )
+        return ours / torchs if torchs else (1.0 if ours == 0 else float("inf"))
+
+    def verified(self) -> Verified:
+        """For the run file, as the verdict before the timed loop."""
+        return Verified(
+            before=self.verdict, error_ratio=self.error_ratio, error_multiple=self.error_multiple, message=self.message
+        )
+
+
+def judge(network: Network, folder: Path) -> Verification:
+    """Judges the step that `record` wrote to `folder`."""
+    from mcnbench.step_check import WrongShape
+
+    recorded = Recorded(network, folder)
+    precision = PRECISIONS[recorded.precision]
+    try:
+        checks = (*_layers(network, recorded, precision), *_sums(network, recorded, precision))
+        checks += tuple(_updates(network, recorded, precision))
+        gradients = _whole_step(network, recorded)
+    except WrongShape as error:
+        return Verification("VIOLATED", str(error), (), ())
+    wrong = sorted((c for c in checks if not c.ratio <= 1), key=lambda c: c.ratio, reverse=True)
+    far = [g for g in gradients if not g.ours <= LARGEST_GRADIENT_ERROR]
+    vacuous = [c for c in checks if not c.telling]
+    if wrong:
+        others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        return Verification("VIOLATED", f"{wrong[0]}{others}", checks, gradients)
+    if far:
+        message = f"the gradient of {far[0].parameter} in the whole step is off by {far[0].ours:.2g} in relative L2"
+        return Verification("VIOLATED", message, checks, gradients)
+    if vacuous:
+        message = f"{vacuous[0].layers} {vacuous[0].output} is almost all zero or below its bound: nothing was shown"
+        return Verification("MISTRUSTED", message, checks, gradients)
+    return Verification("HOLDS", None, checks, gradients)
+
+
+def _layers(network: Network, recorded: Recorded, precision: Precision) -> list[Check]:
+    """Each run of layers, on the inputs and the dy that it met."""
+    from mcnbench.convolution_check import check_conv2d
+    from mcnbench.step_check import Followers, Judging
+
+    found: list[Check] = []
+    for run in recorded.runs:
+        first, judging, followers = (
+            run[0],
+            Judging("+".join(layer.name for layer in run), recorded),
+            Followers(run[1:], recorded, precision),
+        )
+        y, dy = recorded[run[-1].name], recorded.arriving(network, run)
+        before = followers.backward(dy, y)
+        inputs = [None if a is None else _value(network, recorded, a) for a in first.arguments]
+        gradients = [recorded.gradient(run, i) if executor.wanted(a) else None for i, a in enumerate(first.arguments)]
+        if first.block == "conv2d":
+            check_conv2d(judging, inputs, first.options, y, before, gradients, followers, precision)
+        else:
+            _check_block(judging, first, inputs, y, before.numpy(), gradients, followers, precision)
+        found += judging.checks()
+    return found
+
+
+def _check_block(
+    judging: Judging,
+    layer: Layer,
+    inputs: blocks.Inputs,
+    y: Array,
+    dy: Float64,
+    gradients: blocks.Inputs,
+    followers: Followers,
+    precision: Precision,
+) -> None:
+    description = blocks.block(layer.block)
+    wanted_y, pullback = description.oracle(inputs, layer.options)
+    bounds = {name: _tensor(bound) for name, bound in description.bound(inputs, layer.options, dy, precision).items()}
+    judging.compare("y", y, *followers.forward(_tensor(wanted_y), bounds["y"], slice(None)))
+    names = blocks.gradient_names(description.INPUTS, len(inputs))
+    for name, got, wanted in zip(names, gradients, pullback(dy), strict=True):
+        if got is not None and wanted is not None:
+            # A rounding of dy on its way adds no more than the bound, which has at least one for each summand.
+            judging.compare(name, got, _tensor(wanted), bounds[name] * (1 + 2 * followers.roundings))
+
+
+def _value(network: Network, recorded: Recorded, name: str) -> Array:
+    return recorded[f"{name}/w" if name in network.parameters else name]
+
+
+def _sums(network: Network, recorded: Recorded, precision: Precision) -> list[Check]:
+    """The initial gradient, and the gradients that are sums over several readers."""
+    from mcnbench.step_check import Judging
+
+    parts: dict[str, list[Array]] = {}
+    for run in recorded.runs:
+        for i, name in enumerate(executor.arguments(run)):
+            if name is not None and executor.wanted(name) and len(network.consumers[name]) > 1:
+                parts.setdefault(name, []).append(recorded.gradient(run, i))
+    found: list[Check] = []
+    for name, summands in parts.items():
+        judging = Judging(name, recorded)
+        total = recorded[f"{name}/dw" if name in network.parameters else f"{name}/d"]
+        exact = np.sum([part.astype(np.float64) for part in summands], axis=0)
+        sums = np.sum([np.abs(part.astype(np.float64)) for part in summands], axis=0)
+        judging.compare("d", total, _tensor(exact), _tensor(coefficient(len(summands) - 1, precision.u) * sums))
+        found += judging.checks()
+    end = network.layers[-1].name
+    judging = Judging(end, recorded)
+    start = np.float64(1 / recorded.batch)
+    judging.compare("d", recorded[f"{end}/d"], _tensor(start), _tensor(precision.u * start))
+    return found + judging.checks()
+
+
+def _updates(network: Network, recorded: Recorded, precision: Precision) -> list[Check]:
+    """Velocity and weights after the update: v = momentum v + (dw + weight_decay w), w = w - lr v."""
+    from mcnbench.step_check import Judging
+
+    u, eta = precision.u, precision.eta
+    found: list[Check] = []
+    for name in network.parameters:
+        w, dw = (sampled(recorded[f"{name}/{kind}"]).astype(np.float64) for kind in ("w", "dw"))
+        v = recorded[f"{name}/v"].astype(np.float64)
+        decay = network.weight_decay if name.endswith(".w") else 0.0
+        v_new = network.momentum * v + (dw + decay * w)
+        w_new = w - network.lr * v_new
+        size = network.momentum * np.abs(v) + np.abs(dw) + decay * np.abs(w)
+        # Two constants are rounded, two products, two sums; the weights take one product and one sum more.
+        v_bound = coefficient(6, u) * size + 4 * eta
+        w_bound = coefficient(8, u) * network.lr * size + u * (np.abs(w_new) + np.abs(w)) + 5 * eta
+        judging = Judging(name, recorded)
+        judging.compare("v", recorded[f"{name}/v_new"], _tensor(v_new), _tensor(v_bound))
+        judging.compare("w", recorded[f"{name}/w_new"], _tensor(w_new), _tensor(w_bound))
+        found += judging.checks()
+    return found
+
+
+def _whole_step(network: Network, recorded: Recorded) -> tuple[GradientError, ...]:
+    from mcnbench.reference_step import float64_gradients, torch_gradients
+
+    free = (IMAGES, LABELS, *network.dropout)
+    values = {name: _value(network, recorded, name) for name in (*free, *network.parameters)}
+    peer = torch_gradients(
+        network, {name: a.astype(np.float32, copy=False) if a.dtype == np.float64 else a for name, a in values.items()}
+    )
+    found: list[GradientError] = []
+
+    def compare(name: str, exact: Float64) -> None:
+        ours, torchs = (_relative_error(g, exact) for g in (recorded[f"{name}/dw"], peer.pop(name)))
+        found.append(GradientError(name, ours, torchs))
+
+    float64_gradients(network, values, compare)
+    return tuple(reversed(found))
+
+
+def _relative_error(got: Array, exact: Float64) -> float:
+    """In the L2 norm, a part at a time: large weights are not copied."""
+    difference = size = 0.0
+    step = max(1, len(exact) * (1 << 22) // max(1, exact.size))
+    for low in range(0, len(exact), step):
+        part = exact[low : low + step]
+        difference += float(np.square(got[low : low + step] - part).sum())
+        size += float(np.square(part).sum())
+    return sqrt(difference / size) if size else (0.0 if difference == 0 else float("inf"))
+
+
+def _tensor(a: Array | np.float64) -> Tensor:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(a, np.float64).reshape(np.shape(a)))
