@@ -34,6 +34,12 @@ def default_path(experiment: str) -> Path:
     return Path("runs") / f"{experiment}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}.jsonl"
 
 
+def refuse_existing(path: Path) -> None:
+    """Raises BadInput if there is something at the path already, so that it cannot be written over."""
+    if path.exists():
+        raise BadInput(f"'{path}' exists already; give another path with --out, or go on with that run by --resume")
+
+
 class Writer:
     """An open run file. Use it as a context manager; leaving it by an exception closes the file as interrupted."""
 
@@ -45,13 +51,10 @@ class Writer:
     @classmethod
     def create(cls, path: Path, run: schema.Run) -> Self:
         """A new file with its first line; raises BadInput if the path exists or cannot be written."""
+        refuse_existing(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             stream = path.open("xb")
-        except FileExistsError:
-            raise BadInput(
-                f"'{path}' exists already; give another path with --out, or go on with that run by --resume"
-            ) from None
         except OSError as error:
             raise BadInput(f"cannot write '{path}': {error.strerror}; give another path with --out") from error
         writer = cls(path, stream)

@@ -87,9 +87,14 @@ def _nothing() -> None:
     pass
 
 
+def names() -> tuple[str, ...]:
+    """The names of our backends and of those that installed packages register."""
+    return (*KNOWN, *sorted(_installed().keys() - KNOWN.keys()))
+
+
 def load(name: str) -> Backend:
     """The backend of that name, module or file; raises BadInput when there is none or it does not import."""
-    installed = {entry.name: entry.value for entry in entry_points(group="mcnbench.backends")}
+    installed = _installed()
     if name in KNOWN:
         return Backend(name, _import(name, KNOWN[name]))
     if name in installed:
@@ -101,6 +106,10 @@ def load(name: str) -> Backend:
     if _can_be_found(name):
         return Backend(name, _import(name, name))
     raise unknown("backend", name, {*KNOWN, *installed})
+
+
+def _installed() -> dict[str, str]:
+    return {entry.name: entry.value for entry in entry_points(group="mcnbench.backends")}
 
 
 def _can_be_found(name: str) -> bool:

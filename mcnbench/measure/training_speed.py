@@ -1,0 +1,363 @@
+"""The experiment kind "training-speed": training steps of networks on several backends, every time verified.
+
+`run` begins one, `resume` goes on with what is missing in a run file; both end with the table on standard output.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from mcnbench import duration, experiment, images, machine, network, runfile, training
+from mcnbench.errors import BadInput, NothingDone
+from mcnbench.measure import environment, precision
+from mcnbench.measure.budget import ROUNDS, Budget
+from mcnbench.measure.driver import Case, Driver
+from mcnbench.measure.process import Worker, WorkerFailed
+from mcnbench.measure.progress import Report
+from reports import runfile as schema
+from reports.statistics import estimate
+
+KIND = "training-speed"
+
+WORKER_BYTES = 400 * 2**20
+"""What an interpreter with a framework holds before any network."""
+
+START_SECONDS, CHECK_SECONDS = 6.0, 4.0
+"""Of starting the workers of a case, and of checking them once, before anything was measured here."""
+
+LIMIT_SECONDS = 2.0
+
+END_SECONDS = 2.0
+"""Of reading the run file again and printing the table."""
+
+NOT_REACHED = "not measured: the budget was spent before"
+
+
+class Quick(BaseModel):
+    """What `--quick` changes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    batch_divisor: int = Field(ge=1)
+    budget: str | float
+
+
+class Settings(BaseModel):
+    """What an experiment of this kind is asked to do: the keys of its file, and the options of the command line."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    title: str = ""
+    networks: list[str] = Field(min_length=1)
+    backends: list[str] = Field(min_length=1)
+    peer: str
+    batch: Literal["published"] | int = "published"
+    batch_divisor: int = Field(default=1, ge=1)
+    dtype: Literal["float32", "float64"] = "float32"
+    device: str = "cpu"
+    budget: float
+    time_limit: float
+    seed: int = 0
+    threads: int
+    images: str | None = None
+    inherit_env: bool = False
+    precision: float = Field(default=0.01, gt=0)
+    """No more visits to a case whose ratios are known to this (relative half width of Student's 95% interval)."""
+
+    @field_validator("budget", "time_limit", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any) -> Any:
+        return duration.seconds(value) if isinstance(value, str) else value
+
+    def batch_of(self, net: network.Network) -> int:
+        """Images per step of a network: the published batch, or a part of it, or what was asked for."""
+        return max(1, net.batch // self.batch_divisor) if self.batch == "published" else self.batch
+
+
+def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, path: Path) -> None:
+    """Runs the experiment of that name and file content, changed by what the command line gave, into a new run file."""
+    began = time.monotonic()
+    settings = _settings(name, content, given, quick)
+    cases = _cases(settings)
+    runfile.refuse_existing(path)
+    if settings.images is not None:
+        _refuse_unreadable(settings, cases)
+    _refuse_too_large(settings, cases)
+    workers = environment.clean(os.environ, settings.threads, settings.inherit_env)
+    first = schema.Run(
+        experiment=KIND,
+        command=_command(),
+        started=runfile.now(),
+        machine=machine.describe(),
+        versions=machine.versions(),
+        git=machine.git(),
+        environment=workers.record(),
+        settings=settings.model_dump(),
+    )
+    with _interruptible(path), Report(settings.budget) as report:
+        _say_what_is_odd(workers, first.machine, report)
+        start = partial(Worker, workers.variables, _cores(settings.threads))
+        _probe(settings, start)
+        with runfile.Writer.create(path, first) as writer:
+            _measure(settings, cases, {}, start, writer, report, began)
+    _conclude(path, settings.peer)
+
+
+def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
+    """Goes on with the cases missing in a run file, in the part of its budget that is theirs, or the one given."""
+    began = time.monotonic()
+    settings = Settings.model_validate(begun.run.settings)
+    every = _cases(settings)
+    cases = [case for case in every if not _complete(case, begun, settings)]
+    if not cases:
+        raise NothingDone(f"nothing left to run: '{begun.path}' has all of its {len(every)} cases")
+    _refuse_another_machine(begun)
+    if "budget" in given:
+        settings.budget = _some_time(duration.seconds(given["budget"]))
+    else:
+        settings.budget *= sum(case.flops for case in cases) / sum(case.flops for case in every)
+    workers = environment.clean(os.environ, settings.threads, settings.inherit_env)
+    launches = {m.case: m.launch + 1 for m in sorted(begun.measurements, key=lambda m: m.launch)}
+    with _interruptible(begun.path), Report(settings.budget) as report:
+        _say_what_is_odd(workers, machine.describe(), report)
+        start = partial(Worker, workers.variables, _cores(settings.threads))
+        _probe(settings, start)
+        with runfile.Writer.resume(begun.path, _command()) as writer:
+            _measure(settings, cases, launches, start, writer, report, began)
+    _conclude(begun.path, settings.peer)
+
+
+def _settings(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool) -> Settings:
+    """The file's keys, changed by `--quick` and then by the options given; what cannot be measured is refused."""
+    where = f"experiment '{name}'"
+    content = {key: value for key, value in content.items() if key != "kind"}
+    if quick:
+        content |= experiment.check(Quick, content.pop("quick", {}), f"{where}, table 'quick'").model_dump()
+    content.pop("quick", None)
+    settings = experiment.check(Settings, {"threads": machine.cores_allowed(), **content, "name": name, **given}, where)
+    if settings.device != "cpu":
+        raise BadInput(f"device '{settings.device}' is not available: training-speed measures on 'cpu' only so far")
+    if settings.threads < 1:
+        raise BadInput(f"wanted at least 1 thread, got {settings.threads}")
+    for option in ("networks", "backends"):
+        values = getattr(settings, option)
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise BadInput(f"'{twice[0]}' is named twice among the {option}; name each once")
+    _some_time(settings.budget)
+    if settings.batch == 0:
+        raise NothingDone("nothing to run: a batch of 0 images")
+    if settings.batch != "published" and settings.batch < 0:
+        raise BadInput(f"wanted a batch of at least 1 image, got {settings.batch}")
+    return settings
+
+
+def _some_time(seconds: float) -> float:
+    if seconds == 0:
+        raise NothingDone("nothing to run: a budget of 0 seconds")
+    return seconds
+
+
+def _cases(settings: Settings) -> list[Case]:
+    cases = []
+    for name in settings.networks:
+        net = network.load(name)
+        batch = settings.batch_of(net)
+        build = {
+            "network_name": name,
+            "batch": batch,
+            "dtype": settings.dtype,
+            "seed": settings.seed,
+            "images": settings.images,
+        }
+        cases.append(Case(f"{KIND}/{net.name}", net, batch, net.flops(batch), build))
+    return cases
+
+
+def _refuse_unreadable(settings: Settings, cases: list[Case]) -> None:
+    """Draws the images that the workers will draw; raises BadInput for a folder or an image that cannot be read."""
+    for case in cases:
+        images.crops(case.batch, case.network.input, training.seeded(settings.seed, network.IMAGES), settings.images)
+
+
+def _refuse_too_large(settings: Settings, cases: list[Case]) -> None:
+    """All backends' workers of a case live at the same time."""
+    available = machine.memory_available()
+    for case in cases:
+        needed = len(settings.backends) * (case.network.step_bytes(case.batch) + WORKER_BYTES)
+        if needed > available:
+            raise BadInput(
+                f"{case.network.name} at batch {case.batch} needs about {needed / machine.GIB:.1f} GiB of memory for "
+                f"{len(settings.backends)} backends, but {available / machine.GIB:.1f} GiB are available; "
+                "give a smaller --batch"
+            )
+
+
+def _cores(threads: int) -> list[int] | None:
+    """The cores that all workers share when they use fewer threads than there are cores."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[-threads:] if threads < len(allowed) else None
+
+
+def _say_what_is_odd(workers: environment.Environment, described: dict[str, Any], report: Report) -> None:
+    if workers.removed:
+        listed = ", ".join(f"{name}={value}" for name, value in workers.removed.items())
+        report.say(f"left out of the workers' environment: {listed} (--inherit-env keeps them)")
+    for sentence in machine.oddities(described):
+        report.say(f"note: {sentence}")
+
+
+def _probe(settings: Settings, start: Callable[[], Worker]) -> None:
+    """Loads every backend once, in a worker, so that an unknown or broken one is refused before anything is timed."""
+    with ExitStack() as stack:
+        workers = [(backend, stack.enter_context(start())) for backend in settings.backends]
+        for backend, worker in workers:
+            worker.send("hello", backend=backend, threads=settings.threads)
+        for backend, worker in workers:
+            try:
+                worker.receive(settings.time_limit)
+            except WorkerFailed as error:
+                raise BadInput(f"backend '{backend}' cannot run here: {error}") from error
+
+
+def _measure(
+    settings: Settings,
+    cases: list[Case],
+    launches: dict[str, int],
+    start: Callable[[], Worker],
+    writer: runfile.Writer,
+    report: Report,
+    began: float,
+) -> None:
+    """Visits every case once, then again where it is least known, until the budget is spent."""
+    with start() as worker:
+        found = worker.ask("limit", settings.time_limit, threads=settings.threads, seconds=LIMIT_SECONDS)
+    rate = found["flops_per_second"]
+    writer.write(schema.Limit(device="cpu", dtype=settings.dtype, threads=settings.threads, **found))
+    predicted = {case.name: _predicted_seconds(case, len(settings.backends), rate) for case in cases}
+    budget = Budget(settings.budget - END_SECONDS - (time.monotonic() - began), predicted)
+    report.say(
+        f"{len(cases)} network{'s' * (len(cases) > 1)} on {', '.join(settings.backends)}, {settings.threads} threads; "
+        f"matrix products reach {rate / 1e9:.0f} GFLOP/s"
+    )
+    driver = Driver(
+        settings.backends, start, settings.threads, settings.device, settings.dtype, settings.seed,
+        settings.time_limit, settings.peer, settings.precision, writer, budget, report,
+    )  # fmt: skip
+    done: dict[str, list[schema.Measurement]] = {case.name: [] for case in cases}
+
+    def visit(case: Case) -> None:
+        launch = launches.get(case.name, 0)
+        launches[case.name] = launch + 1
+        done[case.name] += driver.visit(case, launch)
+        report.done(_summary(case, done[case.name], settings.peer), budget.left())
+
+    for case in cases:
+        if budget.enter(case.name):
+            visit(case)
+        else:
+            driver.leave_out(case, launches.get(case.name, 0), NOT_REACHED)
+            report.done(f"{case.network.name}: {NOT_REACHED}", 0.0)
+    by_name = {case.name: case for case in cases}
+    while (name := budget.widest(_widths(done, settings))) is not None and budget.enter(name):
+        visit(by_name[name])
+
+
+def _predicted_seconds(case: Case, backends: int, rate: float) -> float:
+    """Of the shortest visit: starting and two checks, and warm-up and two rounds at half the machine's rate."""
+    steps = backends * (2 + ROUNDS) * case.flops / (0.5 * rate)
+    return START_SECONDS + 2 * CHECK_SECONDS + steps
+
+
+def _widths(done: Mapping[str, list[schema.Measurement]], settings: Settings) -> dict[str, float]:
+    """The cases that are not known well enough, and how well they are."""
+    widths = {case: precision.least_known(_verified(found), settings.peer) for case, found in done.items()}
+    return {case: width for case, width in widths.items() if width > settings.precision}
+
+
+def _verified(measurements: list[schema.Measurement]) -> list[schema.Measurement]:
+    return [m for m in measurements if m.verified.holds]
+
+
+def _summary(case: Case, measurements: list[schema.Measurement], peer: str) -> str:
+    """One line for a case: images per second of each backend, the ratio to the peer, or what went wrong."""
+    parts = []
+    good = _verified(measurements)
+    beside = [m for m in good if m.backend == peer]
+    for backend in dict.fromkeys(m.backend for m in measurements):
+        ours = [m for m in good if m.backend == backend]
+        if not ours:
+            last = [m for m in measurements if m.backend == backend][-1]
+            parts.append(f"{backend} {last.error or f'WRONG: {last.verified.message}'}")
+            continue
+        text = f"{backend} {case.batch / statistics.median(precision.times(ours).values()) * 1e9:.1f} images/s"
+        ratios = precision.ratios(ours, beside)
+        if backend != peer and len(ratios):
+            found = estimate(ratios)
+            text += f" ({found.median:.2f} of {peer} [{found.low:.2f}, {found.high:.2f}], {found.rounds} rounds)"
+        parts.append(text)
+    return f"{case.network.name}, batch {case.batch}: {'; '.join(parts)}"
+
+
+def _complete(case: Case, begun: schema.RunFile, settings: Settings) -> bool:
+    """Whether every backend has a result of the case in the file; a failure is a result."""
+    found = {
+        m.backend for m in begun.measurements if m.case == case.name and not m.interrupted and m.error != NOT_REACHED
+    }
+    return found.issuperset(settings.backends)
+
+
+def _refuse_another_machine(begun: schema.RunFile) -> None:
+    """Samples of two machines, or of two versions, in one file would be compared with each other."""
+    here = {**machine.versions(), "cpu": machine.cpu_model(), "git commit": machine.git().get("commit")}
+    there = {**begun.run.versions, "cpu": begun.run.machine.get("cpu"), "git commit": begun.run.git.get("commit")}
+    for name, value in here.items():
+        if there.get(name) != value:
+            raise BadInput(
+                f"'{begun.path}' was begun with {name} {there.get(name)}, but here it is {value}; start a new run"
+            )
+
+
+@contextmanager
+def _interruptible(path: Path) -> Iterator[None]:
+    """Ctrl-C, or SIGTERM as CI sends it, ends the run with one line; the run file is closed as interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"; go on with: mcnbench run --resume {shlex.quote(str(path))}" if path.exists() else ""
+        click.echo(f"mcnbench: interrupted{kept}", err=True)
+        sys.exit(130)
+
+
+def _command() -> str:
+    return shlex.join(["mcnbench", *sys.argv[1:]])
+
+
+def _conclude(path: Path, peer: str) -> None:
+    """Prints the table; exits with 1 if a case failed or was wrong, with 3 if none has a time."""
+    from reports import frames, tables, text
+
+    frame = frames.samples([runfile.read(path)])
+    table = tables.training_speed(frame, peer)
+    click.echo(text.as_text(table))
+    click.echo(f"\nall samples: {path}", err=True)
+    good = table["state"] == "ok"
+    if not good.any():
+        raise NothingDone("nothing was measured: no case was verified and timed; the reasons are above")
+    if not good.all():
+        sys.exit(1)

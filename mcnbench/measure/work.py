@@ -1,0 +1,93 @@
+"""What a worker can be asked to do: one method a request; its arguments are the fields, its result the answer.
+
+A step is timed by the monotonic clock from outside to outside, in integer nanoseconds, and is finished when it returns.
+Garbage collection is off while steps are timed; it strikes at random, and steps make no cycles.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import mcnbench
+from mcnbench import machine, network, verification
+from mcnbench.backends import Backend
+from mcnbench.training import Trainer
+
+WARM_NS = 500_000_000
+"""Warm-up ends with the first step after so much time, and has at least one step: the first makes all workspaces."""
+
+
+class Work:
+    """The state of a worker: its backend, and the network that it trains."""
+
+    def __init__(self) -> None:
+        self._backend: Backend
+        self._trainer: Trainer
+
+    def hello(self, backend: str, threads: int) -> dict[str, Any]:
+        """Loads the backend; answers its receipt and the libraries that it uses. It raises what the backend raises."""
+        self._backend = mcnbench.backend(backend)
+        set_threads = getattr(self._backend.implementation, "set_threads", None)
+        if set_threads is not None:
+            set_threads(threads)
+        return {"receipt": self._backend.version(), "libraries": machine.blas()}
+
+    def build(
+        self, network_name: str, batch: int, dtype: str, seed: int, images: str | None, variant: str | None
+    ) -> dict[str, Any]:
+        """Makes the network and its inputs; of a backend's variants (memory formats) takes the given or faster one."""
+        self._trainer = Trainer(
+            network.load(network_name), self._backend, batch, dtype=dtype, seed=seed, images=images, variant=variant
+        )
+        return {"variant": self._trainer.variant, "tried": self._trainer.tried}
+
+    def record(self, folder: str, seed: int) -> dict[str, Any]:
+        """Takes a step on fresh images and keeps what it computed in the folder, for the harness to judge."""
+        verification.record(self._trainer, Path(folder), seed=seed)
+        return {}
+
+    def warm_up(self) -> dict[str, Any]:
+        """Steps until the time is stable; from then on peak memory counts, and garbage collection is off."""
+        Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is held now
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        ns = [self._timed()]
+        while sum(ns) < WARM_NS:
+            ns.append(self._timed())
+        return {"ns": ns}
+
+    def steps(self, count: int) -> dict[str, Any]:
+        """Times so many steps, each for itself."""
+        return {"ns": [self._timed() for _ in range(count)]}
+
+    def peak(self) -> dict[str, Any]:
+        """The most memory that the process held since `warm_up`, in bytes."""
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+        assert found, "Linux gives VmHWM in /proc/self/status"
+        return {"bytes": int(found[1]) * 1024}
+
+    def limit(self, threads: int, seconds: float) -> dict[str, Any]:
+        """The machine's matrix-product rate."""
+        from mcnbench.measure.limit import matrix_product_rate
+
+        return matrix_product_rate(threads, seconds)
+
+    def bare_loop(self, count: int) -> dict[str, Any]:
+        """The same steps in a bare loop, as one would time them without this harness: one clock reading a step."""
+        step, clock = self._trainer.step, time.perf_counter_ns
+        times = [clock()]
+        for _ in range(count):
+            step()
+            times.append(clock())
+        return {"ns": [b - a for a, b in pairwise(times)]}
+
+    def _timed(self) -> int:
+        began = time.perf_counter_ns()
+        self._trainer.step()
+        return time.perf_counter_ns() - began

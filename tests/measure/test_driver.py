@@ -1,0 +1,141 @@
+"""Visits with real workers: what one backend does wrong is recorded, and the other is measured all the same."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mcnbench import network, runfile
+from mcnbench.measure import environment
+from mcnbench.measure.budget import Budget
+from mcnbench.measure.driver import Case, Driver
+from mcnbench.measure.process import Worker
+from mcnbench.measure.progress import Report
+from reports import runfile as schema
+from tests.measure.conftest import Faulty
+
+Visit = Callable[..., dict[str, schema.Measurement]]
+
+RUN = schema.Run(experiment="t", command="", started=runfile.now(), machine={}, versions={}, git={})
+
+LATER = 4  # the ReLU is called once for the check and once a step, so this is in the warm-up or the rounds
+
+
+@pytest.fixture
+def visit(tmp_path: Path, tiny: str) -> Iterator[Visit]:
+    """Visits a tiny case with these backends; the first is the peer. Returns the measurements by backend."""
+    variables = environment.clean(os.environ, threads=1).variables
+    net = network.load(tiny)
+    build = {"network_name": tiny, "batch": 4, "dtype": "float32", "seed": 0, "images": None}
+    case = Case("t/tiny", net, 4, net.flops(4), build)
+    with runfile.Writer.create(tmp_path / "run.jsonl", RUN) as writer:
+
+        def run(*backends: str, seconds: float = 1.0, time_limit: float = 20.0) -> dict[str, schema.Measurement]:
+            budget = Budget(seconds, {case.name: 1.0})
+            assert budget.enter(case.name)
+            driver = Driver(
+                backends=backends,
+                start=lambda: Worker(variables),
+                threads=1,
+                device="cpu",
+                dtype="float32",
+                seed=0,
+                time_limit=time_limit,
+                peer=backends[0],
+                precision=0.01,
+                writer=writer,
+                budget=budget,
+                report=Report(seconds),
+            )
+            return {m.backend: m for m in driver.visit(case, 0)}
+
+        yield run
+
+
+def test_two_right_backends_are_timed_round_by_round_and_verified_twice(
+    visit: Visit, faulty: Faulty, tmp_path: Path
+) -> None:
+    found = visit("numpy", faulty("nothing"))
+    for measurement in found.values():
+        assert measurement.error is None
+        assert (measurement.verified.before, measurement.verified.after) == ("HOLDS", "HOLDS")
+        assert 0 < (measurement.verified.error_ratio or 0) < 1
+        assert len(measurement.samples_ns) == len(measurement.round) >= 2
+        assert min(measurement.samples_ns) > 0
+        assert (measurement.peak_bytes or 0) > 2**20
+    first, second = (set(m.round) for m in found.values())
+    assert first == second
+    read = runfile.read(tmp_path / "run.jsonl")
+    assert read.measurements == tuple(found.values())
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("crash", r"crashed \(SIGABRT\) during"),
+        ("killed", r"killed \(SIGKILL\), most likely by the system for lack of memory"),
+        ("memory", "ran out of memory"),
+        ("exception", "RuntimeError: no more ReLU today"),
+        ("printing", "crashed .* the last it printed: about to abort"),
+    ],
+)
+def test_a_worker_that_fails_is_an_error_of_its_case_and_the_other_goes_on(
+    visit: Visit, faulty: Faulty, fault: str, says: str
+) -> None:
+    backend = faulty(fault, LATER)
+    found = visit("numpy", backend)
+    assert found["numpy"].verified.holds
+    assert len(set(found["numpy"].round)) >= 2
+    failed = found[backend]
+    assert failed.error is not None
+    assert re.search(says, failed.error)
+    assert not failed.verified.holds
+
+
+def test_a_worker_that_fails_in_its_check_is_recorded_as_an_error_there(visit: Visit, faulty: Faulty) -> None:
+    backend = faulty("exit")
+    found = visit("numpy", backend)
+    assert found["numpy"].verified.holds
+    assert found[backend].verified.before == "ERROR"
+    assert found[backend].samples_ns == []
+    assert "ended with exit code 7 during 'record'" in (found[backend].error or "")
+
+
+def test_a_worker_that_hangs_is_ended_after_its_time(visit: Visit, faulty: Faulty) -> None:
+    backend = faulty("hang", LATER)
+    found = visit("numpy", backend, time_limit=5.0)
+    assert found["numpy"].verified.holds
+    assert "gave no answer" in (found[backend].error or "")
+    assert "within 5 s and was ended" in (found[backend].error or "")
+
+
+def test_a_wrong_backend_is_not_timed(visit: Visit, faulty: Faulty) -> None:
+    backend = faulty("wrong")
+    found = visit("numpy", backend)
+    assert found["numpy"].verified.holds
+    assert found[backend].verified.before == "VIOLATED"
+    assert (found[backend].verified.error_ratio or 0) > 1
+    assert "relu1" in (found[backend].verified.message or "")
+    assert found[backend].samples_ns == []
+    assert found[backend].error is None
+
+
+def test_a_backend_that_becomes_wrong_while_it_is_timed_is_found_out(visit: Visit, faulty: Faulty) -> None:
+    backend = faulty("wrong", LATER)
+    found = visit("numpy", backend)
+    assert found["numpy"].verified.holds
+    assert (found[backend].verified.before, found[backend].verified.after) == ("HOLDS", "VIOLATED")
+    assert not found[backend].verified.holds
+    assert "relu1" in (found[backend].verified.message or "")
+
+
+def test_a_backend_without_a_block_of_the_network_is_unsupported(visit: Visit, tmp_path: Path) -> None:
+    backend = tmp_path / "only_relu.py"
+    backend.write_text("from impl.numpy_cpu import relu\n")
+    found = visit("numpy", str(backend))
+    assert found["numpy"].verified.holds
+    assert "has no block conv2d" in (found[str(backend)].error or "")
