@@ -44,7 +44,7 @@ class Budget:
         return self._predicted[case] * scale
 
     def enter(self, case: str) -> bool:
-        """Begins a visit, whose time is limited from now; False if it would not end within the budget, so must not begin.
+        """Begins a visit, whose time is limited from now; False if it would not end within the budget and must not.
         The first visit of all always may: what it takes is not known before."""
         shortest = self.shortest(case)
         if shortest > self.left() and self._shortest:

@@ -16,8 +16,8 @@ import time
 
 import numpy as np
 
-from impl.numpy_cpu import *
 from impl import numpy_cpu
+from impl.numpy_cpu import accuracy, conv2d, max_pool2d, precision, set_threads, softmax_log_loss
 
 calls = 0
 
@@ -51,6 +51,7 @@ TINY = """
 title = "Tiny"
 input = [3, 12, 12]
 batch = 4
+lr = 1e-6  # thousands of steps on the same images must not diverge
 layers = [
   { name = "conv1", block = "conv2d", out_channels = 8, kernel_size = 3 },
   { name = "relu1", block = "relu" },

@@ -62,7 +62,7 @@ def test_two_right_backends_are_timed_round_by_round_and_verified_twice(
     found = visit("numpy", faulty("nothing"))
     for measurement in found.values():
         assert measurement.error is None
-        assert (measurement.verified.before, measurement.verified.after) == ("HOLDS", "HOLDS")
+        assert (measurement.verified.before, measurement.verified.after) == ("HOLDS", "HOLDS"), measurement.verified
         assert 0 < (measurement.verified.error_ratio or 0) < 1
         assert len(measurement.samples_ns) == len(measurement.round) >= 2
         assert min(measurement.samples_ns) > 0
