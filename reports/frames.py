@@ -17,20 +17,23 @@ Columns of `samples` (one row per timed step; a measurement without a time has o
 | before, after | verdicts of the verification before and after the timed loop; None where there was none |
 | error_ratio | the worst error over its bound; right is below 1 |
 | error_multiple | the error of the gradients over that of torch float32, both to float64 |
-| state | "ok" (verified before and after), "wrong", "unverified", "failed" or "interrupted"; only "ok" gives numbers |
+| state | "ok" (verified before and after), "wrong", "unverified", "failed", "interrupted", "running" (not verified) |
+| | or "foreign" (another tool's); only "ok" and "foreign" have numbers in tables |
 | reason | why it is not ok |
 | receipt | what the backend says of itself |
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from reports import runfile
+from reports import others, runfile
+from reports.others import Foreign
 from reports.runfile import Measurement, RunFile
 
 KEY = ["machine", "case", "network", "device", "dtype", "batch", "threads", "workers"]
@@ -38,23 +41,33 @@ KEY = ["machine", "case", "network", "device", "dtype", "batch", "threads", "wor
 
 
 def read(paths: Iterable[Path | str]) -> list[RunFile]:
-    """The run files in the order of their start; raises runfile.RunFileError for one that cannot be read."""
-    return sorted((runfile.read(path) for path in paths), key=lambda file: (file.run.started, str(file.path)))
+    """The files in the order of their start: run files (.jsonl), results of pytest-benchmark and asv (.json).
+
+    Raises runfile.RunFileError for one that cannot be read.
+    """
+    files = [others.read(path) if path.suffix == ".json" else runfile.read(path) for path in map(Path, paths)]
+    return sorted(files, key=lambda file: (file.run.started, str(file.path)))
 
 
-def samples(files: Sequence[RunFile]) -> pd.DataFrame:
-    """All samples of the run files in long form; the columns are those of the module's docstring."""
+def samples(files: Sequence[RunFile], running: bool = False) -> pd.DataFrame:
+    """All samples of the files in long form; the columns are those of the module's docstring. With `running` the last
+    file is still being written."""
     rows, times, rounds = [], [], []
-    for file in files:
-        for m in file.measurements:
+    for file, name in zip(files, names(files), strict=True):
+        machine = machine_name(file)
+        for i, m in enumerate(file.measurements):
             state, reason = _state(m)
+            if state == "unverified" and isinstance(file, Foreign):
+                state, reason = "foreign", ""
+            elif state == "interrupted" and running and file is files[-1]:
+                state, reason = "running", f"{len(m.samples_ns)} samples so far, not verified yet"
             rows.append(
                 {
-                    "run": file.path.stem,
+                    "run": name,
                     "experiment": file.run.experiment,
                     "started": file.run.started,
                     "status": file.status,
-                    "machine": machine_name(file),
+                    "machine": machine,
                     **m.model_dump(
                         include={
                             "case", "network", "backend", "device", "dtype", "batch", "images", "threads", "workers",
@@ -71,8 +84,9 @@ def samples(files: Sequence[RunFile]) -> pd.DataFrame:
                     "reason": reason,
                 }
             )  # fmt: skip
-            times.append(np.array(m.samples_ns or np.nan, np.float64, ndmin=1) * 1e-9)
-            rounds.append(np.asarray(m.round or [-1], np.int64))
+            taken = file.seconds[i] if isinstance(file, Foreign) else np.array(m.samples_ns, np.float64) * 1e-9
+            times.append(np.asarray(taken if len(taken) else [np.nan], np.float64))
+            rounds.append(np.arange(len(times[-1])) if isinstance(file, Foreign) else np.asarray(m.round or [-1]))
     frame = pd.DataFrame(rows, columns=COLUMNS)
     for column in TEXT:
         frame[column] = frame[column].astype("category")
@@ -80,6 +94,26 @@ def samples(files: Sequence[RunFile]) -> pd.DataFrame:
     frame["seconds"] = np.concatenate(times) if times else np.empty(0)
     frame["round"] = np.concatenate(rounds) if rounds else np.empty(0, np.int64)
     return frame
+
+
+def names(files: Sequence[RunFile]) -> list[str]:
+    """What each file is called: its name without the ending, or its path where two names are the same."""
+    stems = [file.path.stem for file in files]
+    count = Counter(stems)
+    return [stem if count[stem] == 1 else str(file.path) for file, stem in zip(files, stems, strict=True)]
+
+
+def verdicts(files: Sequence[RunFile]) -> pd.DataFrame:
+    """All verdicts of `mcnbench check` in the files, one row each: run, started, status, machine, and the fields of
+    `runfile.BlockVerdict` (case, block, backend, dtype, property, verdict, examples, worst_ratio, message ...)."""
+    rows = [
+        {"run": name, "started": file.run.started, "status": file.status, "machine": machine_name(file)}
+        | verdict.model_dump(exclude={"kind"})
+        for file, name in zip(files, names(files), strict=True)
+        for verdict in file.verdicts
+    ]
+    about = ["run", "started", "status", "machine"]
+    return pd.DataFrame(rows, columns=[*about, *(key for key in runfile.BlockVerdict.model_fields if key != "kind")])
 
 
 TEXT = [

@@ -46,6 +46,7 @@
     });
 
     const tools = document.querySelector(`.tools[data-for="${table.id}"]`);
+    if (!tools) continue;
     const input = tools.querySelector("input");
     const count = tools.querySelector("output");
     tools.hidden = body.rows.length < 2;

@@ -18,11 +18,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from reports import figures, folder, frames, text
+from reports import figures, frames, text
 from reports.parts import Part
 from reports.runfile import RunFile
 
 HERE = Path(__file__).parent
+MOST_RUNS = 12
+MOST_ROWS = 1000
+MOST_PROBLEMS = 50
+"""Beyond these the page says where the rest is, so that it can still be mailed."""
 
 
 class Cell(NamedTuple):
@@ -43,12 +47,16 @@ def render(parts: Sequence[Part], files: Sequence[RunFile], refresh: int | None 
         about=about(files),
         parts=parts,
         files=files,
+        newest=list(reversed(files))[:MOST_RUNS],
+        machine=frames.machine_name,
+        most=MOST_ROWS,
+        most_problems=MOST_PROBLEMS,
         refresh=refresh,
         style=Markup((HERE / "page.css").read_text()),
         script=Markup((HERE / "page.js").read_text()),
         rows=rows,
         headings=headings,
-        caption=folder.caption,
+        caption=text.caption,
         svg=svg,
         facts=facts,
     )
@@ -70,9 +78,14 @@ def about(files: Sequence[RunFile]) -> str:
 
 
 def headings(table: pd.DataFrame) -> dict[str, str]:
-    """The columns of a table on the page and their headings: as printed, what was published after what was measured."""
+    """The columns of a table on the page and their headings: the backend first but one, what was published last."""
     shown = text.columns(table)
-    return dict(sorted(shown.items(), key=lambda item: item[0].startswith("published ")))
+    first = next(iter(shown), "")
+
+    def place(name: str) -> int:
+        return 0 if name == first else 1 if name == "backend" else 3 if name.startswith("published ") else 2
+
+    return {name: shown[name] for name in sorted(shown, key=place)}
 
 
 def rows(table: pd.DataFrame) -> list[list[Cell]]:
@@ -83,8 +96,12 @@ def rows(table: pd.DataFrame) -> list[list[Cell]]:
 
 def _cell(row: dict[Any, Any], name: str) -> Cell:
     value = row[name]
+    if name == "verdict":
+        return Cell(str(value), str(value), {"HOLDS": "good", "UNSUPPORTED": ""}.get(str(value), "bad"))
     if name == "state":
-        return Cell(text.cell(row, name), str(value), "good" if value == "ok" else "bad")
+        return Cell(
+            text.cell(row, name), str(value), {"ok": "good", "wrong": "bad", "failed": "bad"}.get(str(value), "odd")
+        )
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Cell(text.cell(row, name), "" if math.isnan(value) else repr(float(value)), "number")
     return Cell(text.cell(row, name), str(value), "")

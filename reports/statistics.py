@@ -67,12 +67,6 @@ def time(samples: pd.DataFrame) -> Estimate:
     return estimate(by_round(samples).to_numpy(np.float64))
 
 
-def speed(samples: pd.DataFrame, images: float) -> Estimate:
-    """Images per second: `images` of a sample over its time. A median keeps its place under this monotone map."""
-    median, low, high, rounds = time(samples)
-    return Estimate(images / median, images / high, images / low, rounds)
-
-
 def ratio(ours: pd.DataFrame, peer: pd.DataFrame) -> Estimate:
     """How many times as fast `ours` is as `peer` per sample: the median, over the rounds that both have, of the peer's
     time over ours in the same round. Above 1 ours is faster. Without a common round there is nothing to say (NaN)."""

@@ -15,6 +15,13 @@ from reports import published, statistics
 from reports.frames import KEY
 
 PEER = "torch"
+PUBLISHED = ["CPU", "GPU", "cuDNN"]
+
+_NUMBERS = [
+    "seconds", "seconds_low", "seconds_high", "images_per_second", "images_per_second_low", "images_per_second_high",
+    "ratio", "ratio_low", "ratio_high", "share", "peak_bytes", "error_ratio", "error_multiple",
+]  # fmt: skip
+_WHERE = ["machine", "device", "dtype", "threads"]
 
 
 def newest(frame: pd.DataFrame) -> pd.DataFrame:
@@ -23,83 +30,128 @@ def newest(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["run"] == latest]
 
 
-def training_speed(frame: pd.DataFrame, peer: str = PEER) -> pd.DataFrame:
-    """Table 1.1 of the MatConvNet manual with what was measured: one row per network, batch and backend.
+def measured(frame: pd.DataFrame, peer: str = PEER) -> pd.DataFrame:
+    """What each backend's samples of each case say, launches taken together: one row per case and backend.
 
-    Columns: network, batch, device, threads, the published images/s as "published CPU", "published GPU" and
-    "published cuDNN" (NaN where nothing was published; of the published batch, whatever was measured), backend,
+    Columns: case, network, batch, workers, machine, device, dtype, threads, backend, seconds (per sample),
     images_per_second, ratio (how many times as fast as `peer`, paired by round within one run), share (of the
     machine's matrix-product rate), peak_bytes, error_ratio (worst error / bound), error_multiple (error / error of
-    torch float32), rounds, and the state and reason of `reports.frames`. A row whose state is not "ok" has no numbers.
+    torch float32), rounds, and the state and reason of `reports.frames`. Only the states "ok" and "foreign" have
+    numbers.
     """
-    single = frame[frame["experiment"] == "training-speed"]
-    return _speed_rows(newest(single), peer, [])
-
-
-def _speed_rows(frame: pd.DataFrame, peer: str, more: list[str]) -> pd.DataFrame:
     rows = []
-    several_machines = frame["machine"].nunique() > 1
-    for key, case in frame.groupby(KEY, observed=True, sort=False, dropna=False):
+    for key, case in newest(frame).groupby(KEY, observed=True, sort=False, dropna=False):
         about = dict(zip(KEY, key, strict=True))
-        shown = {name: about[name] for name in ("network", "batch", "device", "dtype", "threads", *more)}
-        if several_machines:
-            shown["machine"] = about["machine"]
         for backend, ours in case.groupby("backend", observed=True, sort=False):
-            row = {**shown, **_published(about), "backend": backend, **_measured(ours)}
+            row = about | {"backend": backend} | _numbers(ours)
             if row["state"] == "ok" and backend == peer:
                 row["ratio"] = 1.0
             elif row["state"] == "ok":
                 beside = case[(case["backend"] == peer) & case["run"].isin(ours["run"]) & (case["state"] == "ok")]
                 row |= _named("ratio", statistics.ratio(ours[ours["state"] == "ok"], beside))
             rows.append(row)
-    table = pd.DataFrame(rows, columns=[*_columns(more, several_machines)])
-    order = table["network"].map({name: i for i, name in enumerate(_networks())}).fillna(np.inf)
-    return table.iloc[np.lexsort((table["batch"], table["device"].astype(str), order))].reset_index(drop=True)
+    columns = ["case", "network", "batch", "workers", *_WHERE, "backend", *_NUMBERS, "rounds", "state", "reason"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _columns(more: list[str], several_machines: bool) -> list[str]:
-    return [
-        "network", "batch", "device", "dtype", "threads", *more, *(["machine"] if several_machines else []),
-        *(f"published {column}" for column in PUBLISHED), "backend",
-        "images_per_second", "images_per_second_low", "images_per_second_high",
-        "ratio", "ratio_low", "ratio_high", "share", "peak_bytes", "error_ratio", "error_multiple",
-        "rounds", "state", "reason",
-    ]  # fmt: skip
+def training_speed(frame: pd.DataFrame, peer: str = PEER) -> pd.DataFrame:
+    """Table 1.1 of the MatConvNet manual with what was measured: one row per network, batch and backend.
 
-
-PUBLISHED = ["CPU", "GPU", "cuDNN"]
-
-
-def _networks() -> list[str]:
-    return list(dict.fromkeys(published.numbers()["network"]))
-
-
-def _published(about: dict[str, Any]) -> dict[str, float]:
-    """The published numbers of the network; the source's batch is its own."""
+    The columns are those of `measured`, with the published images/s as "published CPU", "published GPU" and "published
+    cuDNN" (NaN where nothing was published; they are of the published batch, whatever was measured).
+    """
+    table = measured(frame[frame["experiment"] == "training-speed"], peer)
     rows = published.numbers()
-    rows = rows[(rows["network"] == about["network"]) & (rows["experiment"] == "training-speed")]
-    return {f"published {row.column}": row.value for row in rows.itertuples() if row.column in PUBLISHED}
+    beside = rows[rows["experiment"] == "training-speed"].pivot(index="network", columns="column", values="value")
+    for column in PUBLISHED:
+        table[f"published {column}"] = table["network"].map(beside[column])
+    order = {name: i for i, name in enumerate(dict.fromkeys(rows["network"]))}
+    place = table["network"].map(order).fillna(np.inf)
+    table = table.iloc[np.lexsort((table["batch"], table["device"].astype(str), place))].reset_index(drop=True)
+    names = [f"published {column}" for column in PUBLISHED]
+    numbers = [name for name in _NUMBERS if not name.startswith("seconds")]
+    return table[["network", "batch", *_WHERE, *names, "backend", *numbers, "rounds", "state", "reason"]]
+
+
+def multi_gpu(frame: pd.DataFrame) -> pd.DataFrame:
+    """Table 1.2 of the MatConvNet manual: images/s on several devices or processes, one row per network, backend and
+    number of workers, beside the published numbers ("published cuDNN"); published numbers of workers that were not
+    measured have rows of their own, whose state is "not measured".
+
+    speed_up is over the fewest workers that were measured, and efficiency is speed_up over what as many more workers
+    would give at best.
+    """
+    table = measured(frame[frame["experiment"] == "multi-gpu"])
+    first = table.sort_values("workers").groupby(["network", "backend", "batch", "device"], sort=False, observed=True)
+    table["speed_up"] = table["images_per_second"] / first["images_per_second"].transform("first")
+    table["efficiency"] = table["speed_up"] / (table["workers"] / first["workers"].transform("first"))
+    rows = published.numbers()
+    rows = rows[(rows["experiment"] == "multi-gpu") & rows["network"].isin(table["network"])]
+    known = rows.set_index(["network", "workers"])["value"]
+    table["published cuDNN"] = [known.get(key, np.nan) for key in zip(table["network"], table["workers"], strict=True)]
+    here = set(zip(table["network"], table["workers"], strict=True))
+    missing = [
+        {"network": row.network, "batch": row.batch, "workers": row.workers, "published cuDNN": row.value}
+        | {"rounds": 0, "state": "not measured", "reason": ""}
+        for row in rows.itertuples()
+        if (row.network, row.workers) not in here
+    ]
+    if missing:
+        table = pd.concat([table, pd.DataFrame(missing)], ignore_index=True)
+    table["threads"] = table["threads"].astype("Int64")
+    table = table.sort_values(["network", "backend", "workers"], kind="stable", ignore_index=True)
+    speed = ["images_per_second", "images_per_second_low", "images_per_second_high", "speed_up", "efficiency"]
+    where = [*_WHERE, "published cuDNN", "backend"]
+    return table[["network", "batch", "workers", *where, *speed, "peak_bytes", "rounds", "state", "reason"]]
+
+
+def cases(frame: pd.DataFrame, peer: str = PEER) -> pd.DataFrame:
+    """Time per case and backend: the table for every experiment that has none of its own, and for other tools' results.
+
+    The columns are those of `measured`.
+    """
+    table = measured(frame, peer)
+    leave = ["images_per_second", "images_per_second_low", "images_per_second_high", "network", "peak_bytes"]
+    return table.drop(columns=leave)
+
+
+def history(frame: pd.DataFrame) -> pd.DataFrame:
+    """Cases that several runs measured: one row per run, case and backend, in the order of time.
+
+    Columns: started (UTC), run, the columns of `reports.frames.KEY`, backend, seconds (median), images_per_second.
+    """
+    key = [*KEY, "backend"]
+    good = frame[frame["state"].isin(["ok", "foreign"])]
+    by = ["started", "run", *key]
+    medians = good.groupby(by, observed=True, sort=False, dropna=False)[["seconds", "images"]].median().reset_index()
+    runs = medians.groupby(key, observed=True, sort=False, dropna=False)["run"].transform("nunique")
+    table = medians[runs > 1].copy()
+    table["images_per_second"] = table.pop("images") / table["seconds"]
+    for column in ("started", "run"):
+        table[column] = table[column].astype(str)
+    return table.sort_values([*key, "started"], kind="stable", ignore_index=True)
 
 
 def _named(name: str, estimate: statistics.Estimate) -> dict[str, float]:
     return {name: estimate.median, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def _measured(ours: pd.DataFrame) -> dict[str, Any]:
-    """What one backend's measurements of one case say, launches taken together."""
+def _numbers(ours: pd.DataFrame) -> dict[str, Any]:
     state, reason = combined_state(ours)
-    if state != "ok":
+    if state not in ("ok", "foreign"):
         return {"rounds": 0, "state": state, "reason": reason}
-    good = ours[ours["state"] == "ok"]
-    speed = statistics.speed(good, float(good["images"].iloc[0]))
-    rate = speed.median / float(good["images"].iloc[0]) * float(good["flops"].iloc[0])
+    good = ours[ours["state"] == state]
+    time = statistics.time(good)
+    images, flops = float(good["images"].iloc[0]), float(good["flops"].iloc[0])
+    speed = statistics.Estimate(images / time.median, images / time.high, images / time.low, time.rounds)
     return {
-        **_named("images_per_second", speed),
-        "share": rate / float(good["limit"].max()),
+        **_named("seconds", time),
+        **(_named("images_per_second", speed) if images else {}),
+        "share": flops / time.median / good["limit"].max() if flops else np.nan,
         "peak_bytes": good["peak_bytes"].max(),
         "error_ratio": good["error_ratio"].max(),
         "error_multiple": good["error_multiple"].max(),
-        "rounds": speed.rounds,
+        "rounds": time.rounds,
         "state": state,
         "reason": reason,
     }
@@ -109,14 +161,14 @@ def combined_state(ours: pd.DataFrame) -> tuple[str, str]:
     """One state of several launches: wrong once is wrong; otherwise the launches that hold count, and what became of
     the others is the reason given."""
     launches = ours.drop_duplicates(["run", "launch"])
-    for state in ("wrong", "ok", "failed", "unverified", "interrupted"):
+    for state in ("wrong", "ok", "foreign", "failed", "unverified", "running", "interrupted"):
         found = launches[launches["state"] == state]
+        if len(found) and state not in ("ok", "foreign"):
+            return state, str(found["reason"].iloc[0])
         if len(found):
-            if state != "ok":
-                return state, str(found["reason"].iloc[0])
-            others = launches[launches["state"] != "ok"]
+            others = launches[launches["state"] != state]
             first = f"{others['state'].iloc[0]}: {others['reason'].iloc[0]}" if len(others) else ""
-            return "ok", f"{len(others)} of {len(launches)} launches {first}" if first else ""
+            return state, f"{len(others)} of {len(launches)} launches {first}" if first else ""
     return "failed", "nothing was measured"
 
 

@@ -23,6 +23,9 @@ STATES = {
     "unverified": "NOT VERIFIED",
     "failed": "FAILED",
     "interrupted": "INTERRUPTED",
+    "running": "RUNNING",
+    "foreign": "another tool's",
+    "not measured": "NOT MEASURED",
 }
 
 
@@ -41,12 +44,29 @@ def _percent(value: Any) -> str:
     return f"{100 * float(value):.0f}%"
 
 
+def _time(value: Any) -> str:
+    value = float(value)
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= size:
+            return f"{_significant(3)(value / size)} {unit}"
+    return f"{_significant(3)(value / 1e-9)} ns"
+
+
 def _gigabytes(value: Any) -> str:
     return f"{float(value) / 1e9:.2f}"
 
 
 def _whole(value: Any) -> str:
     return f"{int(value):,}"
+
+
+def _published(value: Any) -> str:
+    """As it was printed: one decimal, or more where there were more."""
+    return f"{value:.1f}" if round(value, 1) == value else f"{value:g}"
+
+
+def _day(value: Any) -> str:
+    return str(value).removesuffix("Z").replace("T", " ")
 
 
 def _fixed(decimals: int) -> Callable[[Any], str]:
@@ -56,22 +76,42 @@ def _fixed(decimals: int) -> Callable[[Any], str]:
 COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "network": ("network", published.title),
     "batch": ("batch", _whole),
-    "published CPU": ("published CPU", _fixed(1)),
-    "published GPU": ("published GPU", _fixed(1)),
-    "published cuDNN": ("published cuDNN", _fixed(1)),
+    "published CPU": ("published CPU", _published),
+    "published GPU": ("published GPU", _published),
+    "published cuDNN": ("published cuDNN", _published),
+    "seconds": ("time", _time),
     "images_per_second": ("images/s", _significant(3)),
     "ratio": ("ratio to torch", _fixed(2)),
     "share": ("of limit", _percent),
     "peak_bytes": ("peak GB", _gigabytes),
-    "error_ratio": ("error / bound", _significant(2)),
-    "error_multiple": ("error / torch's", _significant(2)),
-    "rounds": ("rounds", _whole),
+    "error_ratio": ("error /\u00a0bound", _significant(2)),
+    "error_multiple": ("error /\u00a0torch's", _significant(2)),
+    "speed_up": ("speed-up", _fixed(2)),
+    "efficiency": ("efficiency", _percent),
+    "examples": ("examples", _whole),
+    "worst_ratio": ("error /\u00a0bound", _significant(2)),
+    "rounds": ("rounds", lambda value: _whole(value) if value else NOTHING),
+    "first": ("first run", _day),
+    "last": ("last run", _day),
+    "started": ("started", _day),
+    "seconds_before": ("time at first", _time),
+    "change": ("change", lambda value: f"{float(value):+.1%}"),
     "state": ("verified", lambda state: STATES.get(state, str(state))),
 }
 """Heading and number format of a column; others have their name for a heading and are written as they are."""
 
 
-CONSTANT = {"device": "device {}", "dtype": "{}", "threads": "{} threads"}
+def _count(what: str) -> Callable[[Any], str]:
+    return lambda value: f"{value} {what}{'s' if value != 1 else ''}"
+
+
+CONSTANT: dict[str, Callable[[Any], str]] = {
+    "machine": str,
+    "device": lambda value: f"device {value}",
+    "dtype": str,
+    "threads": _count("thread"),
+    "workers": _count("worker"),
+}
 """Columns that are said once, above the table, when they are the same in every row."""
 
 
@@ -96,19 +136,26 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
 def shared(table: pd.DataFrame) -> str:
     """What is the same for every row, in words: "device cpu, float32, 2 threads"."""
     same = [name for name in CONSTANT if name in table.columns and table[name].nunique() == 1]
-    return ", ".join(CONSTANT[name].format(table[name].iloc[0]) for name in same)
+    return ", ".join(CONSTANT[name](table[name].iloc[0]) for name in same if table[name].iloc[0])
+
+
+def caption(title: str, table: pd.DataFrame) -> str:
+    """The table's title with what is the same for all its rows."""
+    same = shared(table)
+    return f"{title}: {same}" if same else title
 
 
 def reasons(table: pd.DataFrame) -> list[str]:
     """One sentence for every row that has no numbers, or not all: which, and why."""
     if "reason" not in table.columns:
         return []
-    return [
-        f"{published.title(str(row['network']))}, {row['backend']}: "
-        f"{'' if row['state'] == 'ok' else STATES[row['state']] + ', '}{row['reason']}"
-        for row in table.to_dict("records")
-        if row["reason"]
-    ]
+    said = []
+    for row in table.to_dict("records"):
+        if row["reason"]:
+            what = published.title(str(row["network"])) if row.get("network") else row["case"]
+            state = "" if row["state"] in ("ok", "foreign") else f"{STATES[row['state']]}, "
+            said.append(f"{what}, {row['backend']}: {state}{row['reason']}")
+    return said
 
 
 def cell(row: dict[Any, Any], name: str) -> str:

@@ -1,67 +1,20 @@
-"""The parts of a report: what a set of run files holds, each with its title, sentences, table, figures and commands.
-
-`parts` leaves out what the files do not hold. `reports.folder` writes the parts to files, `reports.page` to one
-HTML page.
-"""
+"""Training speed: the manual's Table 1.1 with today's columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from reports import figures, frames, published, tables
+from reports import figures, published, tables
+from reports.parts.part import Drawing, Part, commands
 from reports.runfile import RunFile
 from reports.text import cell, reasons
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A figure, what it says in words (for who cannot see it), and the numbers in it."""
-
-    key: str
-    title: str
-    words: str
-    draw: Callable[[], Figure]
-    data: pd.DataFrame
-    panels: Sequence[tuple[str, Callable[[], Figure]]] = ()
-    """The same in parts that fit a narrow screen, each with its words; empty if the whole does."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One chapter of a report; `key` is also the name of its files."""
-
-    key: str
-    title: str
-    table: pd.DataFrame
-    headline: str = ""
-    """The result in one sentence."""
-    problems: Sequence[str] = ()
-    """What failed, was wrong or interrupted, one sentence each."""
-    legend: Sequence[str] = ()
-    """What the columns mean and where the published numbers come from."""
-    drawings: Sequence[Drawing] = ()
-    commands: Sequence[str] = ()
-    """What reproduces it."""
-
-
-def parts(files: Sequence[RunFile]) -> list[Part]:
-    """What the run files hold, in the order in which a reader wants it."""
-    frame = frames.samples(files)
-    return [part for part in (training_speed(frame, files),) if part is not None]
-
-
-def commands(files: Sequence[RunFile], experiment: str) -> list[str]:
-    """The commands that made the runs of an experiment, each once."""
-    return list(dict.fromkeys(file.run.command for file in files if file.run.experiment == experiment))
-
-
-def training_speed(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:
-    """Table 1.1 with today's columns."""
+def part(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:
+    """The part, if a run of training-speed is among the files."""
     table = tables.training_speed(frame)
     if table.empty:
         return None

@@ -1,74 +1,21 @@
-"""Figures of the tables of `reports.tables`: one function per figure, DataFrame -> matplotlib Figure.
+"""Bars of speed: images per second, and the ratio to the peer.
 
-What was measured is a filled bar with a whisker for its 95% interval; what was published is an empty, dashed one;
-what was predicted is a dotted line. Colours are those of Okabe and Ito, which colour-blind readers tell apart, and
-every bar is named in words beside it.
+What was measured is a filled bar with a whisker for its 95% interval; what was published is an empty, dashed one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from io import BytesIO
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.typing import RcKeyType
 
 from reports import published
-from reports.text import COLUMNS, cell, clean
-
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f"]
-INK = "#222222"
-FAINT = "#8a8a8a"
-
-STYLE: dict[RcKeyType, Any] = {
-    "font.size": 9,
-    "font.family": "sans-serif",
-    "text.color": INK,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "ytick.left": False,
-    "hatch.linewidth": 0.6,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "mcnbench",
-    "pdf.fonttype": 42,
-    "savefig.dpi": 160,
-}
-
-Format = Literal["png", "svg", "pdf"]
-NO_DATES: dict[Format, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-
-
-def save(figure: Figure, format: Format, transparent: bool = False) -> bytes:
-    """The figure as a file's content; the same figure gives the same bytes."""
-    out = BytesIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(out, format=format, metadata=NO_DATES[format], transparent=transparent)
-    return out.getvalue()
-
-
-def colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour per backend, the same in every figure of the same backends."""
-    return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(dict.fromkeys(names))}
-
-
-def _name(text: str, longest: int = 28) -> str:
-    """A name as matplotlib may print it: on one line, short, and without its mathematics."""
-    text = clean(text)
-    text = text if len(text) <= longest else text[: longest - 1] + "…"
-    return text.replace("$", r"\$")
+from reports.figures.style import FAINT, INK, STYLE, colours, name
+from reports.text import COLUMNS, cell
 
 
 def images_per_second(table: pd.DataFrame, columns: int = 2) -> Figure:
@@ -84,7 +31,7 @@ def images_per_second(table: pd.DataFrame, columns: int = 2) -> Figure:
         for i, ((network, batch, *_), panel) in enumerate(panels):
             axes = figure.add_subplot(rows, columns, i + 1)
             _speed_panel(axes, panel, paint)
-            axes.set_title(f"{_name(published.title(str(network)))}, batch {batch}")
+            axes.set_title(f"{name(published.title(str(network)))}, batch {batch}")
         return figure
 
 
@@ -92,7 +39,7 @@ def _speed_panel(axes: Axes, panel: pd.DataFrame, paint: dict[str, str]) -> None
     labels: list[str] = []
     for row in panel.to_dict("records"):
         y = len(labels)
-        labels.append(_name(str(row["backend"])))
+        labels.append(name(str(row["backend"])))
         if row["state"] == "ok":
             _bar(axes, y, row, "images_per_second", paint[str(row["backend"])])
         else:
@@ -163,7 +110,7 @@ def ratios(table: pd.DataFrame, peer: str = "torch") -> Figure:
         labels: list[str] = []
         for row in shown.to_dict("records"):
             y = len(labels)
-            labels.append(f"{_name(published.title(str(row['network'])))}, {_name(str(row['backend']))}")
+            labels.append(f"{name(published.title(str(row['network'])))}, {name(str(row['backend']))}")
             if pd.notna(row["ratio"]):
                 _bar(axes, y, row, "ratio", paint[str(row["backend"])], number=False)
                 axes.annotate(

@@ -1,0 +1,139 @@
+"""Reads what other tools measured, so that their numbers stand beside ours: results of pytest-benchmark and of asv.
+
+Both become run files whose measurements are marked as foreign: nothing of ours verified them. Of pytest-benchmark the
+samples are read if they were saved (`--benchmark-save-data`), else the median alone; what `extra_info` says of backend,
+network, batch, device, dtype, threads, images and flops is used. Of asv the timings of every parameter combination are
+read, in seconds; its other kinds of benchmark are named in a note. `reports.export` writes the way back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reports.runfile import Measurement, Run, RunFile, RunFileError
+
+
+@dataclass(frozen=True)
+class Foreign(RunFile):
+    """The results of another tool; the times of measurement i are `seconds[i]`, not its `samples_ns`."""
+
+    seconds: tuple[tuple[float, ...], ...] = ()
+
+
+def read(path: Path) -> Foreign:
+    """The results of another tool; raises RunFileError with one sentence for what cannot be read."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise RunFileError(f"cannot read '{path}': {error.strerror}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunFileError(f"'{path}': not JSON ({error})") from error
+    if isinstance(content, dict):
+        try:
+            if "machine_info" in content and "benchmarks" in content:
+                return _pytest_benchmark(path, content)
+            if "result_columns" in content and "results" in content:
+                return _asv(path, content)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            raise RunFileError(
+                f"'{path}': cannot be read as a result of {'asv' if 'results' in content else 'pytest-benchmark'}: "
+                f"{type(error).__name__} {error}"
+            ) from error
+    raise RunFileError(f"'{path}': neither a run file (.jsonl) nor a result of pytest-benchmark or asv")
+
+
+def _pytest_benchmark(path: Path, content: dict[str, Any]) -> Foreign:
+    machine = content["machine_info"]
+    cpu = machine.get("cpu") or {}
+    run = Run(
+        experiment="pytest-benchmark",
+        command="",
+        started=_utc(datetime.fromisoformat(content["datetime"])),
+        machine={"cpu": cpu.get("brand_raw") or machine.get("processor") or machine.get("machine", "unknown machine")}
+        | {key: value for key, value in machine.items() if key != "cpu"},
+        versions={
+            "python": str(machine.get("python_version", "")),
+            "pytest-benchmark": str(content.get("version", "")),
+        },
+        git=content.get("commit_info") or {},
+    )
+    measurements, times, notes = [], [], []
+    for benchmark in content["benchmarks"]:
+        name, stats = str(benchmark["fullname"]), benchmark.get("stats")
+        if not stats:
+            notes.append(f"{name} has no statistics: it did not run")
+            continue
+        samples = stats.get("data") or [stats["median"]]
+        measurements.append(_measurement(name, benchmark.get("extra_info") or {}))
+        times.append(_times(name, samples))
+    return Foreign(path, run, tuple(measurements), (), (), "complete", tuple(notes), seconds=tuple(times))
+
+
+def _asv(path: Path, content: dict[str, Any]) -> Foreign:
+    machine = content.get("params") or {}
+    run = Run(
+        experiment="asv",
+        command="",
+        started=_utc(datetime.fromtimestamp(content["date"] / 1000, UTC)),
+        machine={"cpu": machine.get("cpu") or machine.get("machine") or "unknown machine"} | machine,
+        versions={"python": str(content.get("python", ""))} | {k: str(v) for k, v in content["requirements"].items()},
+        git={"commit": content["commit_hash"]},
+    )
+    measurements, times, notes = [], [], []
+    for name, values in content["results"].items():
+        row = dict(zip(content["result_columns"], values, strict=False))
+        if not name.rpartition(".")[2].startswith("time"):
+            notes.append(f"{name} is not a timing")
+            continue
+        for case, seconds, failed in _asv_cases(name, row):
+            measurements.append(_measurement(case, {}, failed))
+            times.append(_times(case, seconds))
+    return Foreign(path, run, tuple(measurements), (), (), "complete", tuple(notes), seconds=tuple(times))
+
+
+def _asv_cases(name: str, row: dict[str, Any]) -> Iterator[tuple[str, list[float], str | None]]:
+    """Each parameter combination of a benchmark: its name, its samples or median in seconds, why it has none."""
+    results, samples = row["result"], row.get("samples")
+    if results is None:
+        yield name, [], "failed"
+        return
+    combinations = list(itertools.product(*(row.get("params") or [])))
+    for i, (values, result) in enumerate(zip(combinations, results, strict=True)):
+        case = f"{name}({', '.join(map(str, values))})" if values else name
+        taken = samples[i] if samples and samples[i] else None
+        yield case, taken or ([] if result is None else [result]), None if result is not None else "failed"
+
+
+def _measurement(case: str, info: dict[str, Any], error: str | None = None) -> Measurement:
+    return Measurement(
+        case=case,
+        network=str(info.get("network", "")),
+        backend=str(info.get("backend", "")),
+        device=str(info.get("device", "")),
+        batch=int(info.get("batch", info.get("images", 0))),
+        dtype=str(info.get("dtype", "")),
+        threads=int(info.get("threads", 0)),
+        images=int(info.get("images", 0)),
+        flops=int(info.get("flops", 0)),
+        launch=0,
+        samples_ns=[],
+        round=[],
+        error=error,
+    )
+
+
+def _times(name: str, samples: list[Any]) -> tuple[float, ...]:
+    times = tuple(float(value) for value in samples)
+    if not all(0 < time < 1e9 for time in times):
+        raise ValueError(f"{name} has a time that is not positive and finite")
+    return times
+
+
+def _utc(time: datetime) -> str:
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

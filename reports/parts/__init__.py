@@ -1,0 +1,31 @@
+"""The parts of a report: what a set of run files holds, in the order in which a reader wants it.
+
+Each module here makes one part, or None when the files do not hold it. `reports.folder` writes the parts to files,
+`reports.page` to one HTML page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports import frames
+from reports.parts import checks, devices, other, past, speed
+from reports.parts.part import Drawing, Part
+from reports.runfile import RunFile
+
+__all__ = ["Drawing", "Part", "parts"]
+
+
+def parts(files: Sequence[RunFile], running: bool = False) -> list[Part]:
+    """What the files hold; with `running` the last one is still being written."""
+    frame = frames.samples(files, running)
+    verdicts = frames.verdicts(files)
+    found = [
+        speed.part(frame, files),
+        devices.part(frame, files),
+        checks.part(verdicts, files),
+        checks.details(verdicts),
+        other.part(frame, files),
+        past.part(frame),
+    ]
+    return [part for part in found if part is not None]

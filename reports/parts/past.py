@@ -1,0 +1,47 @@
+"""The past: what several runs measured of the same case, over time."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from reports import figures, tables
+from reports.parts.part import Drawing, Part
+
+LEGEND = ["change: of the time per sample, from the first run to the last; above 0% it became slower."]
+
+
+def part(frame: pd.DataFrame) -> Part | None:
+    """The part, if a case was measured by more than one of the runs."""
+    history = tables.history(frame)
+    if history.empty:
+        return None
+    table = summary(history)
+    said = [f"{row['case']}, {row['backend']}: {row['change']:+.1%}." for row in table.to_dict("records")[:40]]
+    drawing = Drawing(
+        "time",
+        "Time per sample over the runs",
+        "Line chart of the time of each case beside its first run. Changes from first to last: " + " ".join(said),
+        partial(figures.history, history),
+        history,
+        [
+            (f"Time of each case on {backend} beside its first run.", partial(figures.history, ours))
+            for backend, ours in history.groupby("backend", sort=False, observed=True)
+        ],
+    )
+    return Part("history", "Over time", table, legend=LEGEND, drawings=[drawing])
+
+
+def summary(history: pd.DataFrame) -> pd.DataFrame:
+    """One row per case and backend: the number of runs, the time in the first and in the last, the change."""
+    rows = []
+    key = ["case", "backend", "batch", "machine", "device", "dtype", "threads", "workers"]
+    for values, ours in history.groupby(key, sort=False, observed=True, dropna=False):
+        first, last = ours["seconds"].iloc[0], ours["seconds"].iloc[-1]
+        rows.append(
+            dict(zip(key, values, strict=True))
+            | {"runs": len(ours), "first": ours["started"].iloc[0], "last": ours["started"].iloc[-1]}
+            | {"seconds_before": first, "seconds": last, "change": last / first - 1}
+        )
+    return pd.DataFrame(rows)
