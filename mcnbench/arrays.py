@@ -30,5 +30,7 @@ def sides(value: int | tuple[int, ...]) -> Sides:
     if len(value) == 2:
         return value[0], value[0], value[1], value[1]
     if len(value) != 4:
-        raise ValueError(f"wanted an int, (vertical, horizontal) or (top, bottom, left, right), got {value!r}")
+        raise ValueError(
+            f"wanted padding as an int, (vertical, horizontal) or (top, bottom, left, right), got {value!r}"
+        )
     return value[0], value[1], value[2], value[3]

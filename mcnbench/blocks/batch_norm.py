@@ -102,13 +102,16 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
         y, dx, dgain, dbias = errors
         dgain_value, dbias_value = (dy * p.h).sum(axis=PIXELS), dy.sum(axis=PIXELS)
         value = _dx(p, dy, dgain_value, dbias_value, options)
-        energy = (p.d * p.d).sum(axis=PIXELS, keepdims=True)
+        reach = (p.d * p.d).sum(axis=PIXELS, keepdims=True)
+        if not given:
+            reach = np.maximum(reach, np.abs(p.x).sum(axis=PIXELS, keepdims=True))
+        fused = (np.abs(p.x) + np.abs(p.mean)) * np.abs(p.gain * p.r)  # of the form x a + (b - mu a)
         # Composites form powers such as (variance + epsilon)^(-3/2) d d dy, which overflow before the result does.
         large = np.abs(p.x).max(axis=PIXELS, keepdims=True, initial=0.0) > precision.big**0.25 / 4
     return {
-        "y": judged(y, p.gain * p.h + p.bias, precision, energy),
-        "dx": np.where(large, np.inf, judged(dx, value, precision, energy)),
-        "dgain": judged(dgain, dgain_value, precision, energy[0, :, 0, 0]),
+        "y": judged(y, p.gain * p.h + p.bias, precision, reach, fused),
+        "dx": np.where(large, np.inf, judged(dx, value, precision, reach)),
+        "dgain": judged(dgain, dgain_value, precision, reach[0, :, 0, 0]),
         "dbias": judged(dbias, dbias_value, precision),
     }
 

@@ -6,6 +6,7 @@ x (N, C, H, W), w (K, C / groups, R, S), b (K,) or None, y (N, K, P, Q); cross-c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,11 +67,12 @@ def receptive_field(shapes: blocks.Shapes, options: Options) -> tuple[geometry.R
 def terms(shapes: blocks.Shapes, options: Options) -> dict[str, int]:
     _, w = _required(shapes)
     n, _, p, q = output_shape(shapes, options)
+    (sv, sh), (dv, dh) = pair(options.stride), pair(options.dilation)
     places = n * p * q
     has_bias = len(shapes) > 2 and shapes[2] is not None
     return {
         "y": w[1] * w[2] * w[3] + has_bias,
-        "dx": w[0] // options.groups * w[2] * w[3],
+        "dx": w[0] // options.groups * _meeting(w[2], sv, dv) * _meeting(w[3], sh, dh),
         "dw": places,
         "db": places,
     }
@@ -128,6 +130,11 @@ def bilinear_bound(
         for name, total in sums.items()
         if total is not None
     }
+
+
+def _meeting(taps: int, stride: int, dilation: int) -> int:
+    """How many taps of a filter can meet one pixel: those whose distances are multiples of the stride."""
+    return -(-taps // (stride // math.gcd(stride, dilation)))
 
 
 def _required(shapes: blocks.Shapes) -> tuple[Shape, Shape]:
