@@ -60,26 +60,34 @@ def contents(runs: Iterable[Path]) -> dict[str, bytes]:
     """The files of a report of these runs, by name. Raises runfile.RunFileError for a run that cannot be read."""
     files = frames.read(runs)
     found = parts.parts(files)
+    documents = {
+        "pytest-benchmark.json": export.pytest_benchmark(files),
+        "report.md": as_markdown(found),
+        "index.html": page.render(found, files),
+    }
     return {
         **{name: content for part in found for name, content in _part(part).items()},
-        "pytest-benchmark.json": export.pytest_benchmark(files).encode(),
-        "report.md": as_markdown(found).encode(),
-        "index.html": page.render(found, files).encode(),
+        **{name: encoded(document) for name, document in documents.items()},
     }
+
+
+def encoded(document: str) -> bytes:
+    """UTF-8; half a surrogate pair, which JSON can smuggle in, becomes a question mark."""
+    return document.encode("utf-8", "replace")
 
 
 def _part(part: Part) -> dict[str, bytes]:
     files = {
-        f"{part.key}.md": (text.as_markdown(part.table) + "\n").encode(),
-        f"{part.key}.csv": text.as_csv(part.table).encode(),
-        f"{part.key}.tex": (text.as_latex(part.table, caption(part.title, part.table)) + "\n").encode(),
+        f"{part.key}.md": encoded(text.as_markdown(part.table) + "\n"),
+        f"{part.key}.csv": encoded(text.as_csv(part.table)),
+        f"{part.key}.tex": encoded(text.as_latex(part.table, caption(part.title, part.table)) + "\n"),
     }
     for drawing in part.drawings:
         name = f"{part.key}-{drawing.key}"
         figure = drawing.draw()
         for format in figures.FORMATS:
             files[f"{name}.{format}"] = figures.save(figure, format)
-        files[f"{name}.csv"] = text.as_csv(drawing.data).encode()
+        files[f"{name}.csv"] = encoded(text.as_csv(drawing.data))
     return files
 
 

@@ -18,7 +18,7 @@ Columns of `samples` (one row per timed step; a measurement without a time has o
 | error_ratio | the worst error over its bound; right is below 1 |
 | error_multiple | the error of the gradients over that of torch float32, both to float64 |
 | state | "ok" (verified before and after), "wrong", "unverified", "failed", "interrupted", "running" (not verified) |
-| | or "foreign" (another tool's); only "ok" and "foreign" have numbers in tables |
+| | "not measured" (never tried) or "foreign" (another tool's); only "ok" and "foreign" have numbers in tables |
 | reason | why it is not ok |
 | receipt | what the backend says of itself |
 """
@@ -131,10 +131,15 @@ def _number(value: float | None) -> float:
     return np.nan if value is None else value
 
 
+NOT_MEASURED = "not measured: "
+"""How the error of a measurement begins that was never tried, such as for want of time."""
+
+
 def _state(m: Measurement) -> tuple[str, str]:
     """A measurement's state and the reason if it is not "ok"."""
     if m.error is not None:
-        return "failed", m.error
+        why = m.error.removeprefix(NOT_MEASURED)
+        return ("failed", m.error) if why == m.error else ("not measured", why)
     if m.interrupted:
         return "interrupted", "the run ended before its result was verified"
     wrong = [verdict for verdict in (m.verified.before, m.verified.after) if verdict not in (None, "HOLDS")]

@@ -110,7 +110,7 @@ def _cell(row: dict[Any, Any], name: str) -> Cell:
 def facts(content: dict[str, Any]) -> list[tuple[str, str]]:
     """A recorded dictionary as pairs of words; what is nested is written as JSON."""
     return [
-        (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        (key.replace("_", " "), (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))[:2000])
         for key, value in content.items()
     ]
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-FOLDER = Path(__file__).resolve().parents[1] / "configs" / "published"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+FOLDER = CONFIGS / "published"
+NETWORKS = CONFIGS / "networks"
 
 
 @cache
@@ -31,7 +33,7 @@ def numbers() -> pd.DataFrame:
                     {
                         "experiment": table["experiment"],
                         "network": row["network"],
-                        "title": row["title"],
+                        "title": title(row["network"]),
                         "batch": row.get("batch", 0),
                         "workers": row.get("workers", 1),
                         "column": column,
@@ -56,8 +58,16 @@ def sources(experiment: str) -> list[str]:
     return said
 
 
+@cache
+def titles() -> dict[str, str]:
+    """The titles of the networks that come with mcnbench, by name."""
+    found = {}
+    for path in sorted(NETWORKS.glob("*.toml")):
+        with path.open("rb") as file:
+            found[path.stem] = str(tomllib.load(file).get("title", path.stem))
+    return found
+
+
 def title(network: str) -> str:
-    """The network's name in print: "AlexNet" for alexnet; a name that nothing was published for stays as it is."""
-    rows = numbers()
-    found = rows.loc[rows["network"] == network, "title"]
-    return str(found.iloc[0]) if len(found) else network
+    """The network's name in print: "AlexNet" for alexnet; a user's own network keeps the name it has."""
+    return titles().get(network, network)

@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 SCHEMA = 1
 
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Nanoseconds = Annotated[int, Field(gt=0, lt=2**53)]
 Verdict = Literal["HOLDS", "VIOLATED", "MISTRUSTED", "UNSUPPORTED", "ERROR"]
 
 
@@ -63,8 +65,8 @@ class Limit(Line):
     kind: Literal["limit"] = "limit"
     device: str
     dtype: str
-    threads: int
-    flops_per_second: float
+    threads: Count
+    flops_per_second: float = Field(gt=0, allow_inf_nan=False)
     """The best rate seen; a multiply-add counts 2."""
     how: str = ""
 
@@ -77,15 +79,15 @@ class Launch(Line):
     network: str
     backend: str
     device: str
-    batch: int
+    batch: Count
     dtype: str
-    threads: int
-    workers: int = 1
-    images: int
+    threads: Count
+    workers: Count = 1
+    images: Count
     """Images per sample."""
-    flops: int
+    flops: Count
     """Arithmetic per sample; a multiply-add counts 2."""
-    launch: int
+    launch: Count
     """Counts the visits to this case from 0; samples of two backends are paired within a launch."""
     receipt: str = ""
     """What the backend says of itself: versions, threads, the memory format in use."""
@@ -97,9 +99,9 @@ class Sample(Line):
     kind: Literal["sample"] = "sample"
     case: str
     backend: str
-    launch: int
-    round: int
-    ns: int
+    launch: Count
+    round: Count
+    ns: Nanoseconds
 
 
 class Verified(Line):
@@ -124,15 +126,21 @@ class Measurement(Launch):
     """One case on one backend in one launch, with all its samples."""
 
     kind: Literal["measurement"] = "measurement"  # type: ignore[assignment]  # a measurement has all keys of its launch
-    samples_ns: list[int]
-    round: list[int]
-    warmup_ns: list[int] = []
+    samples_ns: list[Nanoseconds]
+    round: list[Count]
+    warmup_ns: list[Nanoseconds] = []
     verified: Verified = Verified()
-    peak_bytes: int | None = None
+    peak_bytes: Count | None = None
     error: str | None = None
     """Why there is no time: the worker crashed, hung, ran out of memory, or the backend lacks a block."""
     interrupted: bool = False
     """The run ended before this measurement was complete; set by the reader, never written."""
+
+    @model_validator(mode="after")
+    def _one_round_per_sample(self) -> Self:
+        if len(self.round) != len(self.samples_ns):
+            raise ValueError(f"{len(self.samples_ns)} samples_ns, but {len(self.round)} values in round")
+        return self
 
 
 class BlockVerdict(Line):
@@ -145,7 +153,7 @@ class BlockVerdict(Line):
     dtype: str
     property: str
     verdict: Verdict
-    examples: int
+    examples: Count
     worst_ratio: float | None = None
     """The worst error over its bound; None for a property without one."""
     message: str | None = None
@@ -253,7 +261,7 @@ def is_object(text: str) -> bool:
     """Whether the text is one complete JSON object, so not a line that was cut off."""
     try:
         return isinstance(json.loads(text), dict)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -263,10 +271,14 @@ def _parse(path: Path, number: int, text: str) -> Line:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise RunFileError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
+    except (ValueError, RecursionError) as error:
+        raise RunFileError(f"{where}: a number with too many digits, or brackets nested too deep") from error
     if not isinstance(content, dict) or "kind" not in content:
         raise RunFileError(f"{where}: wanted a JSON object with the key 'kind'")
-    if content["kind"] not in KINDS:
-        raise RunFileError(f"{where}, key 'kind': unknown kind {content['kind']!r}; known: {', '.join(KINDS)}")
+    if not isinstance(content["kind"], str) or content["kind"] not in KINDS:
+        raise RunFileError(
+            f"{where}, key 'kind': unknown kind {str(content['kind'])[:40]!r}; known: {', '.join(KINDS)}"
+        )
     if content["kind"] == "run" and content.get("schema") != SCHEMA:
         given = content.get("schema")
         raise RunFileError(
@@ -277,8 +289,9 @@ def _parse(path: Path, number: int, text: str) -> Line:
         return KINDS[content["kind"]].model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise RunFileError(f"{where}, key '{key}': {first['msg']}") from error
+        key = ".".join(str(part) for part in first["loc"])[:80]
+        named = f", key '{key}'" if key else ""
+        raise RunFileError(f"{where}{named}: {first['msg']}") from error
 
 
 def _interrupted(path: Path, lines: list[Line], measured: list[Measurement]) -> list[Measurement]:

@@ -36,22 +36,34 @@ def measured(frame: pd.DataFrame, peer: str = PEER) -> pd.DataFrame:
     Columns: case, network, batch, workers, machine, device, dtype, threads, backend, seconds (per sample),
     images_per_second, ratio (how many times as fast as `peer`, paired by round within one run), share (of the
     machine's matrix-product rate), peak_bytes, error_ratio (worst error / bound), error_multiple (error / error of
-    torch float32), rounds, and the state and reason of `reports.frames`. Only the states "ok" and "foreign" have
-    numbers.
+    torch float32), rounds, and the state, reason and receipt of `reports.frames`. Only the states "ok" and
+    "foreign" have numbers. `attrs["peer"]` is the peer.
     """
     rows = []
     for key, case in newest(frame).groupby(KEY, observed=True, sort=False, dropna=False):
         about = dict(zip(KEY, key, strict=True))
         for backend, ours in case.groupby("backend", observed=True, sort=False):
-            row = about | {"backend": backend} | _numbers(ours)
+            row = about | {"backend": backend, "receipt": _receipt(ours)} | _numbers(ours)
             if row["state"] == "ok" and backend == peer:
                 row["ratio"] = 1.0
             elif row["state"] == "ok":
                 beside = case[(case["backend"] == peer) & case["run"].isin(ours["run"]) & (case["state"] == "ok")]
                 row |= _named("ratio", statistics.ratio(ours[ours["state"] == "ok"], beside))
             rows.append(row)
-    columns = ["case", "network", "batch", "workers", *_WHERE, "backend", *_NUMBERS, "rounds", "state", "reason"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = [
+        "case",
+        "network",
+        "batch",
+        "workers",
+        *_WHERE,
+        "backend",
+        *_NUMBERS,
+        "rounds",
+        "state",
+        "reason",
+        "receipt",
+    ]
+    return _beside(pd.DataFrame(rows, columns=columns), peer)
 
 
 def training_speed(frame: pd.DataFrame, peer: str = PEER) -> pd.DataFrame:
@@ -70,7 +82,8 @@ def training_speed(frame: pd.DataFrame, peer: str = PEER) -> pd.DataFrame:
     table = table.iloc[np.lexsort((table["batch"], table["device"].astype(str), place))].reset_index(drop=True)
     names = [f"published {column}" for column in PUBLISHED]
     numbers = [name for name in _NUMBERS if not name.startswith("seconds")]
-    return table[["network", "batch", *_WHERE, *names, "backend", *numbers, "rounds", "state", "reason"]]
+    columns = ["network", "batch", *_WHERE, *names, "backend", *numbers, "rounds", "state", "reason", "receipt"]
+    return _beside(table[columns], peer)
 
 
 def multi_gpu(frame: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +125,7 @@ def cases(frame: pd.DataFrame, peer: str = PEER) -> pd.DataFrame:
     """
     table = measured(frame, peer)
     leave = ["images_per_second", "images_per_second_low", "images_per_second_high", "network", "peak_bytes"]
-    return table.drop(columns=leave)
+    return _beside(table.drop(columns=leave), peer)
 
 
 def history(frame: pd.DataFrame) -> pd.DataFrame:
@@ -134,6 +147,17 @@ def history(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _named(name: str, estimate: statistics.Estimate) -> dict[str, float]:
     return {name: estimate.median, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _beside(table: pd.DataFrame, peer: str) -> pd.DataFrame:
+    """Notes with the table whom its ratios are to."""
+    table.attrs["peer"] = peer
+    return table
+
+
+def _receipt(ours: pd.DataFrame) -> str:
+    """What the backend says of itself: its version and what else matters, such as the memory format."""
+    return "; ".join(str(receipt) for receipt in ours["receipt"].unique() if receipt)
 
 
 def _numbers(ours: pd.DataFrame) -> dict[str, Any]:
@@ -161,7 +185,7 @@ def combined_state(ours: pd.DataFrame) -> tuple[str, str]:
     """One state of several launches: wrong once is wrong; otherwise the launches that hold count, and what became of
     the others is the reason given."""
     launches = ours.drop_duplicates(["run", "launch"])
-    for state in ("wrong", "ok", "foreign", "failed", "unverified", "running", "interrupted"):
+    for state in ("wrong", "ok", "foreign", "failed", "unverified", "running", "interrupted", "not measured"):
         found = launches[launches["state"] == state]
         if len(found) and state not in ("ok", "foreign"):
             return state, str(found["reason"].iloc[0])

@@ -16,6 +16,8 @@ import pandas as pd
 from reports import published
 
 NOTHING = "–"
+LONGEST = 200
+"""Longer words are cut in tables; CSV has them whole."""
 
 STATES = {
     "ok": "yes",
@@ -81,7 +83,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "published cuDNN": ("published cuDNN", _published),
     "seconds": ("time", _time),
     "images_per_second": ("images/s", _significant(3)),
-    "ratio": ("ratio to torch", _fixed(2)),
+    "ratio": ("ratio", _fixed(2)),
     "share": ("of limit", _percent),
     "peak_bytes": ("peak GB", _gigabytes),
     "error_ratio": ("error /\u00a0bound", _significant(2)),
@@ -115,15 +117,21 @@ CONSTANT: dict[str, Callable[[Any], str]] = {
 """Columns that are said once, above the table, when they are the same in every row."""
 
 
+BELOW = ["reason", "receipt"]
+"""Columns that are said below the table, by `reasons` and `receipts`."""
+
+
 def columns(table: pd.DataFrame) -> dict[str, str]:
-    """The columns to print and their headings: not an interval's ends, which stand with their number, not what `shared`
-    or `reasons` says, not what holds nothing."""
+    """The columns to print and their headings: not an interval's ends, which stand with their number, not what is
+    said above or below the table, not what holds nothing."""
     shown = {}
     for name in map(str, table.columns):
         interval = name.endswith(("_low", "_high")) and name.rpartition("_")[0] in table.columns
         constant = name in CONSTANT and table[name].nunique() == 1
-        if not interval and name != "reason" and not constant and table[name].notna().any():
+        if not interval and name not in BELOW and not constant and table[name].notna().any():
             shown[name] = COLUMNS[name][0] if name in COLUMNS else name.replace("_", " ")
+    if "ratio" in shown and "peer" in table.attrs:
+        shown["ratio"] = f"ratio to {table.attrs['peer']}"
     return shown
 
 
@@ -158,6 +166,18 @@ def reasons(table: pd.DataFrame) -> list[str]:
     return said
 
 
+def receipts(table: pd.DataFrame) -> list[str]:
+    """What each backend says of itself, by network where that differs, as memory formats may."""
+    said = []
+    known = table[table["receipt"].fillna("") != ""] if "receipt" in table.columns else table.iloc[:0]
+    for backend, ours in known.groupby("backend", sort=False, observed=True):
+        for receipt, same in ours.groupby("receipt", sort=False, observed=True):
+            networks = [published.title(str(network)) for network in same.get("network", pd.Series()).unique()]
+            where = f" ({', '.join(networks)})" if ours["receipt"].nunique() > 1 else ""
+            said.append(f"{backend}{where}: {receipt}")
+    return said
+
+
 def cell(row: dict[Any, Any], name: str) -> str:
     """A row's value in that column as printed, with its interval if it has one."""
     write = COLUMNS.get(name, ("", str))[1]
@@ -166,7 +186,8 @@ def cell(row: dict[Any, Any], name: str) -> str:
         return NOTHING
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
     if low is None or pd.isna(low):
-        return write(value)
+        written = write(value)
+        return written if len(written) <= LONGEST else written[: LONGEST - 1] + "…"
     return f"{write(value)} [{write(low)}, {write(high)}]"
 
 
@@ -189,8 +210,8 @@ DETAILS = ["error_multiple"]
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """The table for a terminal, without colour and never wrapped: what is the same for all rows stands above it, and
-    why a row has no numbers below it. It ends without a line feed."""
+    """The table for a terminal, without colour and never wrapped: what is the same for all rows stands above it, why
+    a row has no numbers and what each backend is below it. It ends without a line feed."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -210,8 +231,9 @@ def as_text(table: pd.DataFrame) -> str:
         drawn.add_row(*(Text(clean(value)) for value in row), end_section=i + 1 < len(rows) and rows[i + 1][0])
     out = StringIO()
     Console(file=out, width=10_000, color_system=None, highlight=False).print(drawn)
-    parts = [shared(table), "\n".join(line.rstrip() for line in out.getvalue().splitlines())]
-    return "\n\n".join(part for part in [clean(parts[0]), parts[1], "\n".join(map(clean, reasons(table)))] if part)
+    lines = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    below = "\n".join(map(clean, [*reasons(table), *receipts(table)]))
+    return "\n\n".join(part for part in [clean(shared(table)), lines, below] if part)
 
 
 def clean(text: str) -> str:

@@ -98,11 +98,12 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
         _refuse_unreadable(settings, cases)
     _refuse_too_large(settings, cases)
     workers = environment.clean(os.environ, settings.threads, settings.inherit_env)
+    described = machine.describe()
     first = schema.Run(
         experiment=KIND,
         command=_command(),
         started=runfile.now(),
-        machine=machine.describe(),
+        machine=described | {"oddities": machine.oddities(described)},
         versions=machine.versions(),
         git=machine.git(),
         environment=workers.record(),

@@ -6,6 +6,7 @@ beside it. What was measured is filled, what was published is empty and dashed, 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, Literal
@@ -49,7 +50,8 @@ FORMATS: dict[Format, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf
 def save(figure: Figure, format: Format, transparent: bool = False) -> bytes:
     """The figure as a file's content; the same figure gives the same bytes."""
     out = BytesIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a box stands for what the font lacks, as it should
         figure.savefig(out, format=format, metadata=FORMATS[format], transparent=transparent)
     return out.getvalue()
 

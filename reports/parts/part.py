@@ -46,3 +46,9 @@ def commands(files: Sequence[RunFile], *experiments: str) -> list[str]:
     """The commands that made the runs of these experiments, each once."""
     made = [file.run.command for file in files if file.run.experiment in experiments and file.run.command]
     return list(dict.fromkeys(made))
+
+
+def oddities(files: Sequence[RunFile]) -> list[str]:
+    """What the newest of the runs recorded as odd about its machine, a sentence each."""
+    found = files[-1].run.machine.get("oddities", []) if files else []
+    return [f"The machine: {sentence}." for sentence in found] if isinstance(found, list) else []

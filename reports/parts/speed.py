@@ -8,14 +8,16 @@ from functools import partial
 import pandas as pd
 
 from reports import figures, published, tables
-from reports.parts.part import Drawing, Part, commands
+from reports.parts.part import Drawing, Part, commands, oddities
 from reports.runfile import RunFile
-from reports.text import cell, reasons
+from reports.text import cell, reasons, receipts
 
 
 def part(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:
     """The part, if a run of training-speed is among the files."""
-    table = tables.training_speed(frame)
+    mine = [file for file in files if file.run.experiment == "training-speed"]
+    peer = str(mine[-1].run.settings.get("peer", tables.PEER)) if mine else tables.PEER
+    table = tables.training_speed(frame, peer)
     if table.empty:
         return None
     drawings = [
@@ -28,13 +30,13 @@ def part(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:
             [(_speeds_in_words(panel), partial(figures.images_per_second, panel, 1)) for panel in _panels(table)],
         )
     ]
-    if table.loc[table["backend"] != tables.PEER, "ratio"].notna().any():
+    if table.loc[table["backend"] != peer, "ratio"].notna().any():
         drawings.append(
             Drawing(
                 "ratio",
-                f"Speed beside {tables.PEER}",
-                _ratios_in_words(table),
-                partial(figures.ratios, table),
+                f"Speed beside {peer}",
+                _ratios_in_words(table, peer),
+                partial(figures.ratios, table, peer),
                 table[["network", "batch", "backend", "ratio", "ratio_low", "ratio_high", "rounds", "state"]],
             )
         )
@@ -42,23 +44,23 @@ def part(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:
         "training-speed",
         "Training speed",
         table,
-        _headline(table),
-        [*reasons(table), *tables.interruptions(frame[frame["experiment"] == "training-speed"])],
-        tables.LEGEND + published.sources("training-speed"),
+        _headline(table, peer),
+        [*reasons(table), *tables.interruptions(frame[frame["experiment"] == "training-speed"]), *oddities(mine)],
+        receipts(table) + tables.LEGEND + published.sources("training-speed"),
         drawings,
         commands(files, "training-speed"),
     )
 
 
-def _headline(table: pd.DataFrame) -> str:
+def _headline(table: pd.DataFrame, peer: str) -> str:
     """Where each backend stands beside the peer: the range over the networks, not a mean, which would hide them."""
     said = []
-    for backend, ours in table[table["backend"] != tables.PEER].groupby("backend", sort=False, observed=True):
+    for backend, ours in table[table["backend"] != peer].groupby("backend", sort=False, observed=True):
         known = ours["ratio"].dropna()
         if len(known):
             low, high = (f"{value:.2f}" for value in (known.min(), known.max()))
             times = low if low == high else f"{low} to {high}"
-            said.append(f"{backend} trains {times} times as fast as {tables.PEER} ({len(known)} of {len(ours)} cases)")
+            said.append(f"{backend} trains {times} times as fast as {peer} ({len(known)} of {len(ours)} cases)")
         if (ours["state"] == "wrong").any():
             said.append(f"{backend} is wrong in {(ours['state'] == 'wrong').sum()} of {len(ours)} cases")
     return f"{'; '.join(said)}." if said else ""
@@ -78,7 +80,7 @@ def _speeds_in_words(table: pd.DataFrame) -> str:
     return "Bar chart of images per second. " + " ".join(said)
 
 
-def _ratios_in_words(table: pd.DataFrame) -> str:
-    rows = [row for row in table.to_dict("records") if row["backend"] != tables.PEER]
+def _ratios_in_words(table: pd.DataFrame, peer: str) -> str:
+    rows = [row for row in table.to_dict("records") if row["backend"] != peer]
     said = [f"{published.title(str(row['network']))}, {row['backend']}: {cell(row, 'ratio')}." for row in rows]
-    return f"Bar chart of times as fast as {tables.PEER}, with 95% intervals. " + " ".join(said)
+    return f"Bar chart of times as fast as {peer}, with 95% intervals. " + " ".join(said)
