@@ -64,8 +64,9 @@ def pixels(network: Network, name: str) -> Pixels:
     for layer in _ancestors(layers, name):
         below = [known[source] for source in dict.fromkeys(layer.maps)]
         own = _own_field(layer, shapes)
-        if own != (POINTWISE, POINTWISE):
-            sets = _own_pixels(own, shapes[layer.maps[0]], shapes[layer.name])
+        inputs, outputs = shapes[layer.maps[0]], shapes[layer.name]
+        if own != (POINTWISE, POINTWISE) or inputs[2:] != outputs[2:]:  # a 1 x 1 filter may have padding after the map
+            sets = _own_pixels(own, inputs, outputs)
             below = [each.then(sets) for each in below]
         known[layer.name] = reduce(Pixels.union, below)
     return known[name]

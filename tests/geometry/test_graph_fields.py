@@ -46,3 +46,12 @@ def test_branches_of_different_strides_have_no_field_but_exact_pixels() -> None:
     assert seen.at(4, 4)[8, 8]
     assert seen.at(4, 4)[4:, 4:].sum() == 25
     assert np.flatnonzero(seen.at(0, 4)[:, 4:].any(axis=0)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_filter_of_one_pixel_may_have_padding_behind_the_map() -> None:
+    """Its field is that of a pointwise block, but its last output sees nothing; found by test_three_ways.py."""
+    net = graph(conv("wider", 1, "images", padding=[0, 1, 0, 0]), size=2)
+    seen = pixels(net, "wider")
+    assert seen.dense().shape == (3, 2, 2, 2)
+    assert seen.at(1, 0)[1, 0]
+    assert not seen.at(2, 0).any()
