@@ -25,16 +25,7 @@ def conv_transpose2d(
     The pullback takes dy like y and returns (dx, dw, db); of those that `needs` leaves out, None.
     Raises ValueError where sizes, groups or dtypes do not fit.
     """
-    check_images(x, ALSO_16_BIT)
-    check_images(w, ALSO_16_BIT, "w")
-    check_same(w, w.shape, x.dtype, "w")
-    if groups < 1 or len(w) != x.shape[1] or len(w) % groups:
-        raise ValueError(
-            f"w must be (C, K/groups, R, S) with C = {x.shape[1]} a multiple of groups = {groups}, got {w.shape}"
-        )
-    filters = w.shape[1] * groups
-    if b is not None:
-        check_same(b, (filters,), x.dtype, "b")
+    filters = check_operands(x, w, b, groups)
     axes = transposed_axes(x.shape, w.shape[2:], stride, padding)
     x, w = contiguous(x), contiguous(w)
     x_shape, y_shape = x.shape, (len(x), filters, axes[0].size, axes[1].size)
@@ -54,6 +45,20 @@ def conv_transpose2d(
         return dx, dw, channel_sum(dy) if b is not None and needs[2] else None
 
     return y, pullback
+
+
+def check_operands(x: Array, w: Array, b: Array | None, groups: int) -> int:
+    """The channels of y. Raises ValueError unless x, w and b fit each other and the groups."""
+    check_images(x, ALSO_16_BIT)
+    check_images(w, ALSO_16_BIT, "w")
+    check_same(w, w.shape, x.dtype, "w")
+    if groups < 1 or len(w) != x.shape[1] or len(w) % groups:
+        raise ValueError(
+            f"w must be (C, K/groups, R, S) with C = {x.shape[1]} a multiple of groups = {groups}, got {w.shape}"
+        )
+    if b is not None:
+        check_same(b, (w.shape[1] * groups,), x.dtype, "b")
+    return int(w.shape[1] * groups)
 
 
 def transposed_axes(shape: tuple[int, ...], taps: tuple[int, int], stride: Pair, padding: Padding) -> tuple[Axis, Axis]:

@@ -25,6 +25,7 @@ from mcnbench.errors import BadInput, unknown
 KNOWN = {
     "numpy": "impl.numpy_cpu",
     "cupy": "impl.cupy_cuda",
+    "cudnn": "impl.cudnn",
     "torch": "mcnbench.backends.torch",
 }
 

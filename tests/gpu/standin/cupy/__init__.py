@@ -36,6 +36,12 @@ def zeros(shape: Any, dtype: Any = float) -> ndarray:
     return a
 
 
+def full(shape: Any, value: Any, dtype: Any) -> ndarray:
+    a = empty(shape, dtype)
+    a.fill(value)
+    return a
+
+
 def ascontiguousarray(a: ndarray) -> ndarray:
     return a if a.flags.c_contiguous else a.copy()
 

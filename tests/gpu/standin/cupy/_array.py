@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,9 @@ class ndarray:
     flags = property(lambda self: self.values.flags)
     T = property(lambda self: self._view(self.values.T))
 
+    data = property(lambda self: SimpleNamespace(ptr=self.values.ctypes.data))
+    device = property(lambda self: SimpleNamespace(id=0))
+
     def _view(self, values: Any) -> ndarray:
         return ndarray(values, self.memory) if np.shares_memory(values, self.memory) else ndarray.holding(values)
 
@@ -53,6 +57,9 @@ class ndarray:
 
     def __getitem__(self, key: Any) -> ndarray:
         return self._view(np.asarray(self.values[key]))
+
+    def __setitem__(self, key: Any, value: ndarray) -> None:
+        self.values[key] = value.values
 
     def reshape(self, *shape: Any) -> ndarray:
         return self._view(self.values.reshape(*shape))

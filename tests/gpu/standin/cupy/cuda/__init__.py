@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,24 @@ class Device:
 
     def synchronize(self) -> None:
         pass
+
+
+class Event:
+    """The host's clock in place of an event on a stream."""
+
+    def record(self) -> None:
+        self.seconds = time.perf_counter()
+
+    def synchronize(self) -> None:
+        pass
+
+
+def get_elapsed_time(start: Event, end: Event) -> float:
+    return 1000 * (end.seconds - start.seconds)
+
+
+def get_current_stream() -> Any:
+    return SimpleNamespace(ptr=0)
 
 
 def _properties(_: int) -> dict[str, Any]:
