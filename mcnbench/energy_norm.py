@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcnbench.arrays import Array, Float64
-from mcnbench.bounds import Precision, coefficient, judged, power_error
+from mcnbench.bounds import Precision, judged, power_error, product_coefficient
 from mcnbench.oracle import Pullback
 
 
@@ -56,7 +56,7 @@ class EnergyNorm:
         with np.errstate(all="ignore"):
             energy = self.gather(x * x)
             d = self.kappa + self.scale * energy
-            dd = self.scale * energy * coefficient(self.summands + extra, u) + 2 * u * d
+            dd = self.scale * energy * product_coefficient(self.summands + extra, u, x) + 2 * u * d
             dd = dd + 2 * (self.summands * self.scale + 1) * eta
             p, q = d**-self.beta, d ** (-self.beta - 1)
             flushed = np.minimum(p, q) < tiny
@@ -70,7 +70,9 @@ class EnergyNorm:
             lost = (1 + self.scale) * (1 + q) * (1 + p) * (1 + dy + x + dy * x)
             lost = floor * (1 + lost + (1 + dy) * self.scale / (p * d))
             bound_dx = dy * p * by_p + floor * (3 + dy) + 2 * self.beta * x * self.scatter(lost)
-            bound_dx = bound_dx + 2 * self.beta * x * (inherited + coefficient(self.overlap + 8, u) * reached)
+            bound_dx = bound_dx + 2 * self.beta * x * (
+                inherited + product_coefficient(self.overlap + 8, u, t) * reached
+            )
 
             products = (dy * x, x * p, p * p * x, p * p * x * dy, dy * x * p, q, x * x * dy, 2 * self.beta * x * dy)
             largest = np.maximum.reduce([np.nan_to_num(a, nan=np.inf) for a in products])

@@ -2,8 +2,7 @@
 
 y = 1 / (1 + exp(-x));   dx = dy * y * (1 - y)
 
-Evaluated with e = exp(-|x|), which cannot overflow: y = 1 / (1 + e) where x >= 0 and e / (1 + e) elsewhere, so that a
-small y keeps its digits.
+Evaluated as y = exp(min(x, 0)) / (1 + exp(-|x|)), in which nothing overflows and a small y keeps its digits.
 """
 
 import numpy as np
@@ -25,12 +24,11 @@ def sigmoid(x: Array) -> tuple[Array, Pullback]:
 
 
 def _forward(x: Array, y: Array) -> None:
-    e = np.abs(x)
-    np.exp(np.negative(e, out=e), out=e)
-    np.copyto(y, e)
-    np.copyto(y, 1, where=x >= 0)
-    e += 1
-    y /= e
+    below = np.abs(x)
+    np.exp(np.negative(below, out=below), out=below)
+    below += 1
+    np.exp(np.minimum(x, 0, out=y), out=y)
+    y /= below
 
 
 def _backward(y: Array, dy: Array, dx: Array) -> None:

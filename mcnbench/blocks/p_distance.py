@@ -14,7 +14,7 @@ import numpy as np
 
 from mcnbench import blocks, geometry
 from mcnbench.arrays import Array, Float64, Shape
-from mcnbench.bounds import POWER, Precision, coefficient, judged, power_error
+from mcnbench.bounds import POWER, Precision, judged, power_error, product_coefficient
 from mcnbench.oracle import Pullback
 
 INPUTS = ("x", "target")
@@ -75,7 +75,7 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
     dy = np.abs(dy.astype(np.float64))
     size = np.abs(d)
     with np.errstate(all="ignore"):
-        e_total = total * (_power_roundings(p, u) + coefficient(d.shape[1], u)) + d.shape[1] * eta
+        e_total = total * (_power_roundings(p, u) + product_coefficient(d.shape[1], u, size)) + d.shape[1] * eta
         y, e_y = total, e_total
         if options.root:
             y = total ** (1 / p)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mcnbench import blocks, geometry
 from mcnbench.arrays import Array, Float64, Shape
-from mcnbench.bounds import ELEMENTARY, Precision, coefficient, judged
+from mcnbench.bounds import ELEMENTARY, Precision, judged, product_coefficient
 from mcnbench.oracle import Pullback
 
 INPUTS = ("x",)
@@ -77,7 +77,7 @@ def exponentials(x: Float64, temperature: float, precision: Precision) -> Expone
         error_e = np.expm1(divided + 2 * u * np.abs(a)) * (1 + ELEMENTARY * u) + ELEMENTARY * u
         # The error of exp may be inf where y is 0.
         weighted = np.where(y > 0, y * error_e, 0.0).sum(axis=1, keepdims=True)
-    return Exponentials(z, a, s, y, error_e, weighted + coefficient(x.shape[1], u))
+    return Exponentials(z, a, s, y, error_e, weighted + product_coefficient(x.shape[1], u, e))
 
 
 def oracle(inputs: blocks.Inputs, options: Options) -> tuple[Array, Pullback]:
@@ -106,7 +106,7 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
         y, re, rs = parts.y, parts.error_e, parts.error_s
         absolute = np.where(y > 0, y * (re + rs + 2 * u + re * rs), 0.0)
         mean = (y * dy).sum(axis=1, keepdims=True)
-        each = np.where(y > 0, y * np.abs(dy) * (re + 2 * u + coefficient(channels + 1, u)), 0.0)
+        each = np.where(y > 0, y * np.abs(dy) * (re + 2 * u + product_coefficient(channels + 1, u, y * dy)), 0.0)
         lost = tiny * np.abs(dy).sum(axis=1, keepdims=True) + channels * eta
         error_mean = each.sum(axis=1, keepdims=True) + (rs + 2 * u) * np.abs(mean) + lost
         centred = np.abs(dy - mean)
