@@ -156,6 +156,8 @@ class BlockVerdict(Line):
     examples: Count
     worst_ratio: float | None = None
     """The worst error over its bound; None for a property without one."""
+    error_multiple: float | None = None
+    """The root mean square of error over bound, divided by that of torch float32 on the same cases."""
     message: str | None = None
     reproduce: str | None = None
 
