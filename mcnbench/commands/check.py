@@ -1,0 +1,66 @@
+"""`mcnbench check [BACKEND]`: is it right?"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+
+@click.command("check")
+@click.argument("backend", default="numpy")
+@click.option("--block", "blocks", multiple=True, metavar="NAME", help="Only this block; repeatable.")
+@click.option("--property", "properties", multiple=True, metavar="NAME", help="Only this property; repeatable.")
+@click.option("--dtype", "dtypes", multiple=True, metavar="NAME", help="Repeatable.  [default: float32, float64]")
+@click.option(
+    "--examples", type=click.IntRange(1), default=100, show_default=True, help="Cases per block and property."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed tries the same cases."
+)
+@click.option("--case", metavar="LINE", help="Try this one case, as a violation prints it.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes for the backend.")
+@click.option("--timeout", type=float, default=20, show_default=True, help="Seconds on one case that count as a hang.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run file.  [default: runs/check-<UTC time>.jsonl]")
+@click.option("--json", type=click.Path(path_type=Path), metavar="FILE", help="Write the verdicts as one JSON object.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML.")
+def command(
+    backend: str,
+    blocks: tuple[str, ...],
+    properties: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    examples: int,
+    seed: int,
+    case: str | None,
+    workers: int,
+    timeout: float,
+    out: Path | None,
+    json: Path | None,
+    junit: Path | None,
+) -> None:
+    """Is a backend right? Tries every property of every block that BACKEND has, on cases that Hypothesis draws.
+
+    BACKEND is a known backend (numpy, torch), a module, or a file such as my_blocks.py.
+
+    \b
+    Exit codes: 0 everything holds; 1 something is VIOLATED, MISTRUSTED or an ERROR;
+    2 the call is wrong or the backend does not import; 3 nothing was checked.
+    """
+    # The suites import mcnbench, so they are found by name, when they run.
+    suite = import_module("suites.properties.check")
+    settings = suite.Settings(
+        backend,
+        blocks,
+        properties,
+        dtypes or ("float32", "float64"),
+        examples,
+        seed,
+        workers,
+        timeout,
+        out,
+        json,
+        junit,
+    )
+    sys.exit(suite.replay(settings, case) if case else suite.check(settings))

@@ -1,0 +1,264 @@
+"""Worker processes that try properties: a crash, a hang or running out of memory in one is a verdict, and the rest
+goes on in a new one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from mcnbench import ROOT
+from mcnbench.case import DTYPES
+from mcnbench.errors import BadInput, unknown
+from mcnbench.verdict import Verdict
+from suites.properties import engine, strategies
+
+START_SECONDS = 120.0
+CASE_SECONDS = 20.0
+"""A backend that says nothing for so long on one case hangs."""
+HANGS = 2
+"""After so many hangs in one block its other properties are not tried."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One property of one block to be tried in one dtype; or on one case, if `case` is its line."""
+
+    block: str
+    property: str
+    dtype: str
+    examples: int = 100
+    seed: int = 0
+    case: str | None = None
+
+    def to_json(self) -> str:
+        keys = {"block": self.block, "property": self.property, "dtype": self.dtype}
+        keys |= {"case": self.case} if self.case else {"examples": str(self.examples), "seed": str(self.seed)}
+        return json.dumps(keys)
+
+
+class Worker:
+    """One process with the backend in it; starts again after it had to be ended."""
+
+    def __init__(self, backend: str, workers: int = 1, case_seconds: float = CASE_SECONDS) -> None:
+        self.backend, self._workers, self.case_seconds = backend, workers, case_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._buffer = b""
+
+    def start(self) -> dict[str, Any]:
+        """What the worker says of the backend: its receipt ("ready") and its "blocks".
+
+        Raises BadInput when the backend does not import or cannot run here.
+        """
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        self._buffer = b""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "suites.properties.worker", self.backend, str(self._workers)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            hello = self._read(START_SECONDS)
+        except _Silence:
+            self.end()
+            raise BadInput(f"backend '{self.backend}' does not import within {START_SECONDS:g} s") from None
+        if hello is None:
+            raise BadInput(f"backend '{self.backend}' ends the process when it is imported: {self._death()}")
+        if "refused" in hello:
+            self.end()
+            raise BadInput(hello["refused"])
+        return hello
+
+    def ask(self, request: Request) -> Verdict:
+        """The verdict on the request, whatever happens to the process."""
+        if self._process is None:
+            self.start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        began, case = monotonic(), ""
+        cases: set[str] = set()
+        try:
+            self._process.stdin.write(request.to_json().encode() + b"\n")
+            self._process.stdin.flush()
+            while (message := self._read(self.case_seconds)) is not None:
+                if "verdict" in message:
+                    return Verdict(**message["verdict"])
+                case = str(message["case"])
+                cases.add(case)
+            why = self._death()
+        except _Silence:
+            self.end()
+            why = f"hangs: no answer in {self.case_seconds:g} s"
+        except BrokenPipeError:
+            why = self._death()
+        return Verdict(
+            self.backend,
+            request.block,
+            request.property,
+            request.dtype,
+            "ERROR",
+            examples=len(cases),
+            message=why,
+            reproduce=case or None,
+            seconds=monotonic() - began,
+        )
+
+    def end(self) -> None:
+        """Ends the process and whatever it started."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+            self._process = None
+
+    def _read(self, seconds: float) -> dict[str, Any] | None:
+        """The next message; None at the end of the process. Raises _Silence after so many seconds."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        stream = self._process.stdout.fileno()
+        while b"\n" not in self._buffer:
+            if not select.select([stream], [], [], seconds)[0]:
+                raise _Silence
+            more = os.read(stream, 1 << 16)
+            if not more:
+                return None
+            self._buffer += more
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def _death(self) -> str:
+        """How the process ended, in words."""
+        assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        code = self._process.returncode
+        self.end()
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            known = {
+                "SIGSEGV": "a segmentation fault",
+                "SIGKILL": "killed, as when memory runs out",
+                "SIGABRT": "abort",
+            }
+            return f"crashes: {known.get(name, name)} ({name})"
+        return f"ends the process with exit status {code}"
+
+
+class _Silence(Exception):
+    """Nothing came in time."""
+
+
+@dataclass
+class Pool:
+    """Several workers that take requests in order and hand out verdicts as futures."""
+
+    backend: str
+    workers: int
+    first: Worker
+    """A worker that was started already, to ask which blocks the backend has."""
+    blocks: tuple[str, ...]
+    receipt: str
+    on_verdict: Callable[[Verdict], None] = lambda verdict: None
+    _queue: queue.SimpleQueue[tuple[Request, Future[Verdict]]] = field(default_factory=queue.SimpleQueue)
+    _hangs: dict[str, int] = field(default_factory=dict)
+    _stop: bool = False
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def submit(self, requests: Iterable[Request]) -> dict[Request, Future[Verdict]]:
+        """A future for each request; the workers start."""
+        futures = {request: Future[Verdict]() for request in requests}
+        for item in futures.items():
+            self._queue.put(item)
+        for _ in range(min(self.workers, len(futures))):
+            worker = self.first if not self._threads else Worker(self.backend, self.workers, self.first.case_seconds)
+            thread = threading.Thread(target=self._work, args=(worker,), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return futures
+
+    def close(self) -> None:
+        """Tries nothing further and ends the workers."""
+        self._stop = True
+        for thread in self._threads:
+            thread.join()
+        self.first.end()
+
+    def _work(self, worker: Worker) -> None:
+        try:
+            while not self._stop:
+                try:
+                    request, future = self._queue.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    verdict = self._ask(worker, request)
+                except BaseException as error:  # a failure of the harness belongs to whoever waits for the verdict
+                    future.set_exception(error)
+                else:
+                    self.on_verdict(verdict)
+                    future.set_result(verdict)
+        finally:
+            worker.end()
+
+    def _ask(self, worker: Worker, request: Request) -> Verdict:
+        if request.block not in self.blocks:
+            why = f"{self.backend} has no {request.block}"
+            return Verdict(self.backend, request.block, request.property, request.dtype, "UNSUPPORTED", message=why)
+        if self._hangs.get(request.block, 0) >= HANGS:
+            why = f"not tried: {HANGS} other properties of {request.block} hung"
+            return Verdict(self.backend, request.block, request.property, request.dtype, "ERROR", message=why)
+        verdict = worker.ask(request)
+        if verdict.message.startswith("hangs"):
+            self._hangs[request.block] = self._hangs.get(request.block, 0) + 1
+        return verdict
+
+
+def start(backend: str, workers: int, case_seconds: float = CASE_SECONDS) -> Pool:
+    """A pool whose first worker has said that the backend runs here; raises BadInput if it does not."""
+    first = Worker(backend, workers, case_seconds)
+    hello = first.start()
+    return Pool(backend, workers, first, tuple(hello["blocks"]), str(hello["ready"]))
+
+
+def selected(
+    blocks: Sequence[str], properties: Sequence[str], dtypes: Sequence[str], examples: int, seed: int
+) -> list[Request]:
+    """A request for each property that says something of a block, block by block; no blocks or properties mean all.
+
+    Raises BadInput for a name that is not known.
+    """
+    known = {
+        "block": (blocks, strategies.names()),
+        "property": (properties, engine.PROPERTIES),
+        "dtype": (dtypes, DTYPES),
+    }
+    for kind, (names, choices) in known.items():
+        for name in names:
+            if name not in choices:
+                raise unknown(kind, name, choices)
+    return [
+        Request(block, property, dtype, examples, seed)
+        for block in strategies.names()
+        if not blocks or block in blocks
+        for property in engine.properties(block)
+        if not properties or property in properties
+        for dtype in dtypes
+    ]

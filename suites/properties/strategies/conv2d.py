@@ -1,0 +1,148 @@
+"""conv2d: strategies, relations and reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+
+from mcnbench.arrays import Array, pair, sides
+from mcnbench.blocks.conv2d import Options
+from suites.properties.relations import Ask, Pairs, batch_of_x_in_two_parts, given, join
+from suites.properties.strategies import Draw, Sizes
+from suites.properties.strategies.drawing import LARGE, break_one, conv_axis, integer, padding, pick
+from suites.properties.subject import Arrays
+
+EXACT = ("integers", "large-integers")
+BOUNDED = ("normal", "scales")
+TAYLOR = ""
+TIES = ""
+EMPTY_BATCH = True
+ADJOINT = (("x",), ("w",))
+
+
+def sizes(draw: Draw, data: str) -> Sizes:
+    """One of ten cases has filters that cover the map; in one of four, one of N, C, K, H, W is large."""
+    large = integer(draw, 0, 19)
+    cover = integer(draw, 0, 9) == 9
+    groups = pick(draw, 1, 1, 2, 3)
+    depthwise = groups > 1 and integer(draw, 0, 2) == 2
+    c = 1 if depthwise else integer(draw, 1, LARGE // groups if large == 16 else 3)
+    k = integer(draw, 1, LARGE // groups if large == 17 else 3)
+    n = integer(draw, 1, LARGE if large == 15 else 3)
+    vertical, horizontal = conv_axis(draw, large == 18, cover), conv_axis(draw, large == 19, cover)
+    bias = integer(draw, 0, 1)
+    shapes = (
+        (n, c * groups, vertical.size, horizontal.size),
+        (k * groups, c, vertical.window, horizontal.window),
+        (k * groups,) if bias else None,
+    )
+    return shapes, {
+        "stride": (vertical.stride, horizontal.stride),
+        "padding": padding(vertical, horizontal),
+        "dilation": (vertical.dilation, horizontal.dilation),
+        "groups": groups,
+    }
+
+
+def invalid(draw: Draw) -> Sizes:
+    """Wrong channels, filters that groups do not divide, a wrong bias, filters that do not fit, a stride of 0."""
+    (x, w, b), options = sizes(draw, "normal")
+    assert x is not None
+    assert w is not None
+    match pick(draw, "channels", "groups", "bias", "room", "stride", "padding", "axes"):
+        case "channels":
+            return (break_one(draw, x, 1), w, b), options
+        case "groups":
+            c = x[1] // options["groups"]
+            return ((x[0], 2 * c, *x[2:]), (3, c, *w[2:]), None), {**options, "groups": 2}
+        case "bias":
+            return (x, w, (w[0] + integer(draw, 1, 2),)), options
+        case "room":
+            room = x[2] + options["padding"][0] + options["padding"][1]
+            return (x, (*w[:2], room + integer(draw, 1, 2), w[3]), b), options
+        case "stride":
+            return (x, w, b), {**options, "stride": (0, options["stride"][1])}
+        case "padding":
+            return (x, w, b), {**options, "padding": (0, -1, 0, 0)}
+        case _:
+            return (x[1:], w, b), options
+
+
+def strided_is_subsampled(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
+    sv, sh = pair(options.stride)
+    if sv == sh == 1:
+        return None
+    return [(ask(inputs), ask(inputs, replace(options, stride=1))[:, :, ::sv, ::sh])]
+
+
+def padded_is_embedded(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
+    top, bottom, left, right = sides(options.padding)
+    if not top + bottom + left + right:
+        return None
+    x, *rest = inputs
+    assert x is not None
+    embedded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    return [(ask(inputs), ask([embedded, *rest], replace(options, padding=0)))]
+
+
+def dilated_has_zeros_between(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
+    dv, dh = pair(options.dilation)
+    x, w, b = inputs
+    assert w is not None
+    if dv == dh == 1:
+        return None
+    large = np.zeros((*w.shape[:2], dv * (w.shape[2] - 1) + 1, dh * (w.shape[3] - 1) + 1), w.dtype)
+    large[:, :, ::dv, ::dh] = w
+    return [(ask(inputs), ask([x, large, b], replace(options, dilation=1)))]
+
+
+def groups_are_separate(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
+    groups = options.groups
+    if groups == 1:
+        return None
+    x, w, b = inputs
+    assert x is not None
+    assert w is not None
+    biases = np.split(b, groups) if b is not None else [None] * groups
+    parts = zip(np.split(x, groups, 1), np.split(w, groups), biases, strict=True)
+    alone = replace(options, groups=1)
+    return [(ask(inputs), join([ask(list(part), alone) for part in parts], 1))]
+
+
+def covering_is_a_matrix_product(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
+    x, w, b = inputs
+    assert x is not None
+    assert w is not None
+    if x.shape[1:] != w.shape[1:] or options.padding != 0:
+        return None
+    n, k = len(x), len(w)
+    columns = [x.reshape(n, -1, 1, 1), w.reshape(k, -1, 1, 1), b]
+    return [(ask(inputs), ask(columns, Options()))]
+
+
+def bias_is_added(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
+    x, w, b = inputs
+    if b is None:
+        return None
+    whole = ask(inputs)
+    bias: Array = b.astype(np.float64)[None, :, None, None] * np.ones(whole.value.shape)
+    return [(whole, ask([x, w, None]) + given(bias))]
+
+
+RELATIONS = (
+    strided_is_subsampled,
+    padded_is_embedded,
+    dilated_has_zeros_between,
+    groups_are_separate,
+    covering_is_a_matrix_product,
+    bias_is_added,
+    batch_of_x_in_two_parts,
+)
+
+
+def reference(x: Any, w: Any, b: Any = None, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    top, bottom, left, right = padding
+    return F.conv2d(F.pad(x, (left, right, top, bottom)), w, b, stride, 0, dilation, groups)

@@ -1,0 +1,78 @@
+"""One property being tried on one case: the subject, the case, and the tally that every case adds to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcnbench import blocks
+from mcnbench.arrays import Array, Float64
+from mcnbench.bounds import PRECISIONS, Precision
+from mcnbench.case import Case
+from suites.properties.outcome import Tally, Violated
+from suites.properties.subject import Arrays, Result, Subject
+
+
+@dataclass(frozen=True)
+class Trial:
+    subject: Subject
+    case: Case
+    tally: Tally
+    peer: Subject | None = None
+    """torch, where its error is to be compared with."""
+
+    @property
+    def precision(self) -> Precision:
+        """The arithmetic that the backend says it really uses for the case's dtype."""
+        return PRECISIONS[self.subject.backend.precision(self.case.dtype)]
+
+    @property
+    def normwise(self) -> bool:
+        return self.subject.backend.accuracy == "normwise"
+
+    @property
+    def factor(self) -> float:
+        """What a normwise backend's bound is multiplied with: the growth of its algorithm's transforms."""
+        return float(getattr(self.subject.backend.implementation, "normwise_factor", 1.0)) if self.normwise else 1.0
+
+    def call(self, inputs: Arrays | None = None, options: object = None) -> Result:
+        return self.subject(self.case, inputs, options)
+
+    def expected(self, inputs: Arrays, dy: Array | None = None) -> dict[str, Float64]:
+        """The oracle's y ("y"), and with dy its gradients ("dx", ...)."""
+        y, pullback = blocks.block(self.case.block).oracle(inputs, self.case.options)
+        values = {"y": np.asarray(y)}
+        if dy is not None:
+            values |= self.named(pullback(dy.astype(np.float64)))
+        return values
+
+    def named(self, gradients: tuple[Array | None, ...]) -> dict[str, Float64]:
+        names = (f"d{name}" for name in self.case.names)
+        return {name: g for name, g in zip(names, gradients, strict=False) if g is not None}
+
+    def bounds(self, inputs: Arrays, dy: Array, options: object = None) -> dict[str, Float64]:
+        """How far y and each gradient may be from the oracle."""
+        options = self.case.options if options is None else options
+        found = blocks.block(self.case.block).bound(inputs, options, dy, self.precision)
+        return {name: bound * self.factor for name, bound in found.items()}
+
+    def judge(
+        self,
+        name: str,
+        got: Array,
+        expected: Float64,
+        bound: Float64 | float = 0.0,
+        message: str = "",
+        peer: Array | None = None,
+    ) -> None:
+        message = message or f"{name} is not what the oracle says"
+        self.tally.judge(name, got, expected, bound, message=message, peer=peer, normwise=self.normwise)
+
+    def same(self, name: str, got: Array, expected: Array, message: str) -> None:
+        """Raises Violated unless both are equal bit for bit (a NaN equals a NaN of the same bits)."""
+        if got.dtype != expected.dtype or got.tobytes() != expected.tobytes():
+            wide = expected.astype(np.float64)
+            wrong = ~((got == expected) | (np.isnan(got) & np.isnan(expected)))
+            raise Violated(message, name, got, wide, np.zeros(wide.shape), wrong if wrong.any() else ~wrong)
+        self.tally.told(name, bool(np.any(expected)) or not expected.size)

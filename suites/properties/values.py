@@ -1,0 +1,174 @@
+"""Properties of what a block computes: against the oracle, against exact integers, against its own differences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcnbench import data
+from mcnbench.arrays import Array, Float64
+from suites.properties import strategies
+from suites.properties.outcome import Unsupported, Violated
+from suites.properties.subject import Result
+from suites.properties.trial import Trial
+
+STEP = 1 / 64
+"""The data of `taylor` is such that adding this, or half of it, is exact in every dtype."""
+
+
+def shape(trial: Trial) -> None:
+    """y and each gradient have the shape that the block's description gives and the dtype of x."""
+    result = trial.call()
+    _right_dtype(trial, "y", result.y)
+    try:
+        gradients = result.pullback(trial.case.dy())
+    except Unsupported:
+        return
+    for name, value in gradients.items():
+        _right_dtype(trial, name, value)
+
+
+def _right_dtype(trial: Trial, name: str, value: Array) -> None:
+    if value.dtype != trial.case.dtype:
+        raise Violated(f"wanted {name} of dtype {trial.case.dtype}, that of x, got {value.dtype}")
+    trial.tally.told(name)
+
+
+def exact(trial: Trial) -> None:
+    """On integers whose sums are exact in any order, y equals the oracle's, bit for bit."""
+    inputs = trial.case.inputs()
+    bound = trial.bounds(inputs, trial.case.dy())["y"] if trial.normwise else 0.0
+    trial.judge("y", trial.call(inputs).y, trial.expected(inputs)["y"], bound)
+
+
+def bounded(trial: Trial) -> None:
+    """On real numbers y is within the a-priori bound of the oracle."""
+    inputs = trial.case.inputs()
+    bound = trial.bounds(inputs, trial.case.dy())["y"]
+    peer = None if trial.peer is None else trial.peer(trial.case, inputs).y
+    trial.judge("y", trial.call(inputs).y, trial.expected(inputs)["y"], bound, peer=peer)
+
+
+def gradient_exact(trial: Trial) -> None:
+    """On integers the gradients for two random dy equal the oracle's, and <dy, y> = <dx, x> = <dw, w> exactly."""
+    inputs = trial.case.inputs()
+    result = trial.call(inputs)
+    for which in range(2):
+        dy = trial.case.dy(which)
+        gradients = result.pullback(dy)
+        expected = trial.expected(inputs, dy)
+        bounds = trial.bounds(inputs, dy) if trial.normwise else {}
+        for name, value in gradients.items():
+            trial.judge(name, value, expected[name], bounds.get(name, 0.0), _nth(name, which))
+        if not trial.normwise:
+            _adjoint(trial, result, dy, gradients)
+
+
+def _adjoint(trial: Trial, result: Result, dy: Array, gradients: dict[str, Array]) -> None:
+    """A block that is linear in an input has <dy, y> = <that input's gradient, that input>: no oracle is asked."""
+    values = dict(zip(trial.case.names, trial.case.inputs(), strict=True))
+    for group in strategies.module(trial.case.block).ADJOINT:
+        names = trial.case.names if group == ("xs",) else group
+        offset = _dot(gradients["db"], values["b"]) if "db" in gradients and names != ("b",) else 0.0
+        forward = _dot(dy, result.y) - offset
+        backward = sum(_dot(gradients[f"d{name}"], values[name]) for name in names)
+        if forward != backward:
+            gradient = " + ".join(f"<d{name}, {name}>" for name in names)
+            less = " - <db, b>" if offset else ""
+            raise Violated(
+                f"the pullback is not the adjoint: <dy, y>{less} = {forward:g}, but {gradient} = {backward:g}"
+            )
+
+
+def gradient_bounded(trial: Trial) -> None:
+    """On real numbers the gradients for two random dy are within their bounds of the oracle's."""
+    inputs = trial.case.inputs()
+    result = trial.call(inputs)
+    peer = None if trial.peer is None else trial.peer(trial.case, inputs)
+    for which in range(2):
+        dy = trial.case.dy(which)
+        gradients = result.pullback(dy)
+        expected, bounds = trial.expected(inputs, dy), trial.bounds(inputs, dy)
+        others = {} if peer is None else peer.pullback(dy)
+        for name, value in gradients.items():
+            trial.judge(name, value, expected[name], bounds[name], _nth(name, which), others.get(name))
+
+
+def _nth(name: str, which: int) -> str:
+    again = ", when the pullback is called a second time, with another dy" if which else ""
+    return f"{name} is not what the oracle says{again}"
+
+
+def taylor(trial: Trial) -> None:
+    """The pullback agrees with differences of the block's own y along a random direction; no derivative of the
+    oracle is used. Central differences with two steps are extrapolated; what they differ by, and the rounding of y
+    over the step, is the tolerance."""
+    inputs = trial.case.inputs()
+    dy = trial.case.dy()
+    gradients = trial.call(inputs).pullback(dy)
+    steps = {name: data.direction(g.shape, trial.case.seed, i) for i, (name, g) in enumerate(gradients.items())}
+
+    def moved(by: float) -> list[Array | None]:
+        names = [f"d{name}" for name in trial.case.names]
+        return [
+            a if a is None or n not in steps else (a + by * steps[n]).astype(a.dtype)
+            for n, a in zip(names, inputs, strict=True)
+        ]
+
+    bounds = trial.bounds(inputs, dy)
+    noise = bounds["y"]
+    value: dict[float, float] = {}
+    for by in (STEP, -STEP, STEP / 2, -STEP / 2):
+        there = moved(by)
+        value[by] = _dot(dy, trial.call(there).y)
+        noise = np.maximum(noise, trial.bounds(there, dy)["y"])
+    coarse = (value[STEP] - value[-STEP]) / (2 * STEP)
+    fine = (value[STEP / 2] - value[-STEP / 2]) / STEP
+    slope = (4 * fine - coarse) / 3
+    predicted = sum(_dot(g, steps[name]) for name, g in gradients.items())
+    tolerance = abs(fine - coarse) + 3 * _dot(np.abs(dy), noise) / STEP
+    tolerance += sum(_dot(np.abs(steps[name]), bounds[name]) for name in gradients)
+    # The dot products here are rounded in float64 themselves.
+    own = _dot(np.abs(dy), np.abs(trial.expected(inputs)["y"])) / STEP
+    own += sum(_dot(np.abs(steps[name]), np.abs(g)) for name, g in gradients.items())
+    tolerance += 8 * (dy.size + 4) * np.finfo(np.float64).eps * own
+    message = f"the pullback says that y changes by {predicted:.6g} along a direction, but it changes by {slope:.6g}"
+    trial.tally.judge("slope", np.array(predicted), np.array(slope), tolerance, message=message)
+
+
+def nan(trial: Trial) -> None:
+    """A NaN in x shows in every output that depends on it, and in no other."""
+    inputs = trial.case.inputs()
+    expected = np.isnan(trial.expected(inputs)["y"])
+    got = np.isnan(trial.call(inputs).y)
+    # The transforms of a normwise algorithm mix the elements of a tile, and spread a NaN over it.
+    wrong = (expected & ~got) if trial.normwise else expected != got
+    if wrong.any():
+        lost = int((expected & ~got).sum())
+        what = f"{lost} outputs that depend on a NaN are not NaN" if lost else "outputs that depend on no NaN are NaN"
+        raise Violated(what, "y", got.astype(np.float64), expected.astype(np.float64), np.zeros(got.shape), wrong)
+    trial.tally.told("y", bool(expected.any()))
+
+
+def ties(trial: Trial) -> None:
+    """At ties and kinks the gradient is the documented one: a pooling window's first maximum, relu's slope at 0."""
+    gradient_exact(trial)
+
+
+def empty_batch(trial: Trial) -> None:
+    """No images give an empty y of the right shape, and gradients of zero for what all images share."""
+    case = trial.case
+    result = trial.call()
+    gradients = result.pullback(case.dy())
+    for name, value in gradients.items():
+        if value.any():
+            raise Violated(f"with no images {name} is not zero", name, value, np.zeros(value.shape), None, value != 0)
+        trial.tally.told(name)
+    if result.y.shape == () and result.y != 0:
+        raise Violated(f"with no images the loss is {result.y}, not 0")
+    trial.tally.told("y")
+
+
+def _dot(a: Array | Float64 | None, b: Array | Float64 | None) -> float:
+    assert a is not None
+    assert b is not None
+    return float(np.vdot(a.astype(np.float64), b.astype(np.float64)))
