@@ -18,9 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mcnbench import runfile, verification
+from mcnbench import runfile
 from mcnbench.measure import precision
 from mcnbench.measure.budget import Budget
+from mcnbench.measure.judging import Judge
 from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.measure.progress import Report
 from mcnbench.network import Network
@@ -60,6 +61,19 @@ class Contestant:
     """What the worker failed of."""
     wrong: bool = False
 
+    def conclude(self, found: schema.Verified, fresh: bool) -> None:
+        """Adds what a check found, whose verdict is `before`, to what the check before the timing found."""
+        so_far = self.verified
+        self.wrong = found.before != "HOLDS"
+        self.verified = found.model_copy(
+            update={
+                "before": so_far.before if fresh else found.before,
+                "after": found.before if fresh else None,
+                "error_ratio": _larger(so_far.error_ratio, found.error_ratio),
+                "error_multiple": _larger(so_far.error_multiple, found.error_multiple),
+            }
+        )
+
     def measurement(self) -> schema.Measurement:
         return schema.Measurement(
             **_fields(self.launch),
@@ -78,6 +92,7 @@ class Driver:
 
     backends: Sequence[str]
     start: Callable[[], Worker]
+    judge: Judge
     threads: int
     device: str
     dtype: str
@@ -104,18 +119,15 @@ class Driver:
             ]
             self._build(case, contestants)
             began = time.monotonic()
-            for contestant in _alive(contestants):
-                self._doing(case, f"checking {contestant.launch.backend}")
-                self._verify(case, contestant, fresh=False)
+            self._verify(case, _alive(contestants), fresh=False)
             closing = time.monotonic() - began
             for contestant in _alive(contestants):
                 self._doing(case, f"warming up {contestant.launch.backend}")
                 self._attempt(contestant, self._warm_up)
             seconds, done = self._rounds(case, contestants, order, closing)
             for contestant in _alive(contestants):
-                self._doing(case, f"checking {contestant.launch.backend} again")
                 self._attempt(contestant, self._peak)
-                self._verify(case, contestant, fresh=True)
+            self._verify(case, _alive(contestants), fresh=True)
         measurements = [contestant.measurement() for contestant in contestants]
         for measurement in measurements:
             self.writer.write(measurement)
@@ -171,27 +183,27 @@ class Driver:
             receipt = f"{contestant.launch.receipt}, {answer['variant']}"
             contestant.launch = contestant.launch.model_copy(update={"receipt": receipt})
 
-    def _verify(self, case: Case, contestant: Contestant, fresh: bool) -> None:
-        """Holds the worker's step on a small batch to the bounds; a wrong or failing worker goes no further."""
-        when = "after" if fresh else "before"
-        with tempfile.TemporaryDirectory(prefix="mcnbench-") as folder:
-            try:
-                self._ask(contestant, "record", folder=folder, seed=self.seed + 1 + fresh)
-                found = verification.judge(case.network, Path(folder)).verified()
-            except WorkerFailed as error:
-                contestant.error = str(error)
-                contestant.verified = contestant.verified.model_copy(update={when: "ERROR", "message": str(error)})
-                return
-        so_far = contestant.verified
-        contestant.verified = found.model_copy(
-            update={
-                "before": so_far.before if fresh else found.before,
-                "after": found.before if fresh else None,
-                "error_ratio": _larger(so_far.error_ratio, found.error_ratio),
-                "error_multiple": _larger(so_far.error_multiple, found.error_multiple),
-            }
-        )
-        contestant.wrong = found.before != "HOLDS"
+    def _verify(self, case: Case, contestants: list[Contestant], fresh: bool) -> None:
+        """Holds every worker's step on a small batch to the bounds; a wrong or failing worker goes no further.
+        One step is judged while the next is recorded."""
+        again = " again" if fresh else ""
+        with tempfile.TemporaryDirectory(prefix="mcnbench-") as scratch:
+            recorded = []
+            for number, contestant in enumerate(contestants):
+                self._doing(case, f"checking {contestant.launch.backend}{again}")
+                folder = Path(scratch, str(number))
+                folder.mkdir()
+                try:
+                    self._ask(contestant, "record", folder=str(folder), seed=self.seed + 1 + fresh)
+                except WorkerFailed as error:
+                    contestant.error = str(error)
+                    contestant.conclude(schema.Verified(before="ERROR", message=str(error)), fresh)
+                    continue
+                self.judge.send(case.build["network_name"], folder)
+                recorded.append(contestant)
+            for contestant in recorded:
+                contestant.conclude(self.judge.receive(), fresh)
+            self.judge.rest()
 
     def _warm_up(self, contestant: Contestant) -> None:
         contestant.warmup = self._ask(contestant, "warm_up")["ns"]

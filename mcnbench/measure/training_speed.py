@@ -25,6 +25,7 @@ from mcnbench.errors import BadInput, NothingDone
 from mcnbench.measure import environment, precision
 from mcnbench.measure.budget import ROUNDS, Budget
 from mcnbench.measure.driver import Case, Driver
+from mcnbench.measure.judging import Judge
 from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.measure.progress import Report
 from reports import runfile as schema
@@ -43,7 +44,7 @@ LIMIT_SECONDS = 2.0
 END_SECONDS = 2.0
 """Of reading the run file again and printing the table."""
 
-NOT_REACHED = "not measured: the budget was spent before"
+NOT_REACHED = "not measured: the budget did not suffice"
 
 
 class Quick(BaseModel):
@@ -255,27 +256,33 @@ def _measure(
         f"{len(cases)} network{'s' * (len(cases) > 1)} on {', '.join(settings.backends)}, {settings.threads} threads; "
         f"matrix products reach {rate / 1e9:.0f} GFLOP/s"
     )
-    driver = Driver(
-        settings.backends, start, settings.threads, settings.device, settings.dtype, settings.seed,
-        settings.time_limit, settings.peer, settings.precision, writer, budget, report,
-    )  # fmt: skip
     done: dict[str, list[schema.Measurement]] = {case.name: [] for case in cases}
-
-    def visit(case: Case) -> None:
-        launch = launches.get(case.name, 0)
-        launches[case.name] = launch + 1
-        done[case.name] += driver.visit(case, launch)
-        report.done(_summary(case, done[case.name], settings.peer), budget.left())
-
-    for case in cases:
-        if budget.enter(case.name):
-            visit(case)
-        else:
-            driver.leave_out(case, launches.get(case.name, 0), NOT_REACHED)
-            report.done(f"{case.network.name}: {NOT_REACHED}", 0.0)
     by_name = {case.name: case for case in cases}
-    while (name := budget.widest(_widths(done, settings))) is not None and budget.enter(name):
-        visit(by_name[name])
+    with Judge(start, settings.time_limit) as judge:
+        driver = Driver(
+            settings.backends, start, judge, settings.threads, settings.device, settings.dtype, settings.seed,
+            settings.time_limit, settings.peer, settings.precision, writer, budget, report,
+        )  # fmt: skip
+
+        def visit(case: Case) -> None:
+            launch = launches.get(case.name, 0)
+            launches[case.name] = launch + 1
+            done[case.name] += driver.visit(case, launch)
+            report.done(_summary(case, done[case.name], settings.peer), budget.left())
+
+        missing = []
+        for case in cases:
+            if budget.enter(case.name):
+                visit(case)
+            else:
+                driver.leave_out(case, launches.get(case.name, 0), NOT_REACHED)
+                missing.append(case)
+        while (name := budget.widest(_widths(done, settings))) is not None and budget.enter(name):
+            visit(by_name[name])
+    if missing:
+        needed = duration.written(sum(budget.shortest(case.name) for case in missing))
+        names = ", ".join(case.network.name for case in missing)
+        report.say(f"no time was left for {names}, which would take about {needed} more: mcnbench run --resume")
 
 
 def _predicted_seconds(case: Case, backends: int, rate: float) -> float:

@@ -6,7 +6,9 @@ Garbage collection is off while steps are timed; it strikes at random, and steps
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import json
 import re
 import time
 from itertools import pairwise
@@ -49,6 +51,21 @@ class Work:
     def record(self, folder: str, seed: int) -> dict[str, Any]:
         """Takes a step on fresh images and keeps what it computed in the folder, for the harness to judge."""
         verification.record(self._trainer, Path(folder), seed=seed)
+        return {}
+
+    def judge(self, network_name: str, folder: str) -> dict[str, Any]:
+        """What verification finds of a step that another worker recorded in the folder, on all cores."""
+        import torch
+
+        torch.set_num_threads(machine.cores_allowed())
+        found = verification.judge(network.load(network_name), Path(folder)).verified()
+        answer: dict[str, Any] = json.loads(found.model_dump_json())
+        return answer
+
+    def rest(self) -> dict[str, Any]:
+        """Gives memory back to the system that judging needed."""
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
         return {}
 
     def warm_up(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from mcnbench import network, runfile
 from mcnbench.measure import environment
 from mcnbench.measure.budget import Budget
 from mcnbench.measure.driver import Case, Driver
+from mcnbench.measure.judging import Judge
 from mcnbench.measure.process import Worker
 from mcnbench.measure.progress import Report
 from reports import runfile as schema
@@ -25,10 +27,20 @@ RUN = schema.Run(experiment="t", command="", started=runfile.now(), machine={}, 
 LATER = 4  # the ReLU is called once for the check and once a step, so this is in the warm-up or the rounds
 
 
+@pytest.fixture(scope="module")
+def start() -> Callable[[], Worker]:
+    return partial(Worker, environment.clean(os.environ, threads=1).variables)
+
+
+@pytest.fixture(scope="module")
+def judge(start: Callable[[], Worker]) -> Iterator[Judge]:
+    with Judge(start, 60.0) as judge:
+        yield judge
+
+
 @pytest.fixture
-def visit(tmp_path: Path, tiny: str) -> Iterator[Visit]:
+def visit(tmp_path: Path, tiny: str, start: Callable[[], Worker], judge: Judge) -> Iterator[Visit]:
     """Visits a tiny case with these backends; the first is the peer. Returns the measurements by backend."""
-    variables = environment.clean(os.environ, threads=1).variables
     net = network.load(tiny)
     build = {"network_name": tiny, "batch": 4, "dtype": "float32", "seed": 0, "images": None}
     case = Case("t/tiny", net, 4, net.flops(4), build)
@@ -39,7 +51,8 @@ def visit(tmp_path: Path, tiny: str) -> Iterator[Visit]:
             assert budget.enter(case.name)
             driver = Driver(
                 backends=backends,
-                start=lambda: Worker(variables),
+                start=start,
+                judge=judge,
                 threads=1,
                 device="cpu",
                 dtype="float32",
