@@ -6,10 +6,35 @@ A fully connected layer, whose filters cover the map, is one matrix product of f
 im2row tiles (correlation.py). Memory underneath: x and y (N, H, W, C), w best (K, R, S, C).
 """
 
+from typing import Protocol
+
 from impl.numpy_cpu import correlation, fully_connected
 from impl.numpy_cpu.arrays import Array, Pullback, check_images, check_same, empty, nhwc
 from impl.numpy_cpu.relu import relu
-from impl.numpy_cpu.windows import Padding, Pair, conv_axes
+from impl.numpy_cpu.windows import Axis, Padding, Pair, conv_axes
+
+
+class Products(Protocol):
+    """A way of computing the three products of a layer, such as correlation.py."""
+
+    def forward(
+        self,
+        x: Array,
+        w: Array,
+        axes: tuple[Axis, Axis],
+        groups: int,
+        out: Array,
+        bias: Array | None = None,
+        rectify: bool = False,
+    ) -> None: ...
+
+    def gradient_to_input(
+        self, dy: Array, w: Array, axes: tuple[Axis, Axis], groups: int, out: Array, where: Array | None = None
+    ) -> None: ...
+
+    def gradient_to_weights(
+        self, x: Array, dy: Array, axes: tuple[Axis, Axis], groups: int, where: Array | None = None
+    ) -> tuple[Array, Array]: ...
 
 
 def conv2d(
@@ -20,7 +45,7 @@ def conv2d(
     The pullback takes dy (N, K, P, Q) and returns (dx, dw, db); of those that ``needs`` leaves out, None.
     Raises ValueError where sizes, groups or dtypes do not fit.
     """
-    return _conv2d(x, w, b, (stride, padding, dilation, groups), rectify=False)
+    return convolve(correlation, x, w, b, (stride, padding, dilation, groups))
 
 
 def conv2d_relu(
@@ -35,24 +60,30 @@ def conv2d_relu(
     slope: float = 0.0,
 ) -> tuple[Array, Pullback]:
     """relu(conv2d(...)) without the pass over the map in between, forward and backward."""
-    if slope == 0:
-        return _conv2d(x, w, b, (stride, padding, dilation, groups), rectify=True)
-    y, convolved = conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    z, rectified = relu(y, slope=slope)
-    return z, lambda dz, **needs: convolved(*rectified(dz), **needs)
+    return convolve(correlation, x, w, b, (stride, padding, dilation, groups), slope)
 
 
-def _conv2d(
-    x: Array, w: Array, b: Array | None, options: tuple[Pair, Padding, Pair, int], rectify: bool
+def convolve(
+    products: Products,
+    x: Array,
+    w: Array,
+    b: Array | None,
+    options: tuple[Pair, Padding, Pair, int],
+    slope: float | None = None,
 ) -> tuple[Array, Pullback]:
+    """conv2d with options (stride, padding, dilation, groups), followed by relu of that slope if there is one."""
+    if slope:
+        y, convolved = convolve(products, x, w, b, options)
+        z, rectified = relu(y, slope=slope)
+        return z, lambda dz, needs=(True, True, True): convolved(*rectified(dz), needs=needs)
+    rectify = slope is not None
     stride, padding, dilation, groups = options
-    check_operands(x, w, b, groups)
+    _check_operands(x, w, b, groups)
     axes = conv_axes(x.shape, (w.shape[2], w.shape[3]), stride, padding, dilation)
     if fully_connected.covers(axes, groups):
         return fully_connected.fully_connected(x, w, b, rectify)
     y = empty((len(x), len(w), axes[0].out, axes[1].out), x.dtype)
-    matrices = correlation.forward_matrices(w, groups)
-    correlation.correlate(nhwc(x), matrices, axes, nhwc(y), bias=b, rectify=rectify)
+    products.forward(nhwc(x), w, axes, groups, nhwc(y), b, rectify)
     shape, where = y.shape, nhwc(y) if rectify else None
 
     def pullback(dy: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
@@ -60,16 +91,17 @@ def _conv2d(
         dx = dw = db = None
         if needs[0]:
             dx = empty(x.shape, x.dtype)
-            correlation.gradient_to_input(nhwc(dy), w, axes, groups, nhwc(dx), where)
-        if needs[1] or needs[2]:
-            dw, db = correlation.gradient_to_weights(nhwc(x), nhwc(dy), axes, groups, where)
-        return dx, dw.transpose(0, 3, 1, 2) if dw is not None and needs[1] else None, db if b is not None else None
+            products.gradient_to_input(nhwc(dy), w, axes, groups, nhwc(dx), where)
+        if any(needs[1:]):
+            filters, biases = products.gradient_to_weights(nhwc(x), nhwc(dy), axes, groups, where)
+            dw = filters.transpose(0, 3, 1, 2) if needs[1] else None
+            db = biases if b is not None and needs[2] else None
+        return dx, dw, db
 
     return y, pullback
 
 
-def check_operands(x: Array, w: Array, b: Array | None, groups: int) -> None:
-    """Raises ValueError unless x, w and b fit each other and the groups."""
+def _check_operands(x: Array, w: Array, b: Array | None, groups: int) -> None:
     check_images(x)
     check_images(w, "w")
     if groups < 1 or x.shape[1] != w.shape[1] * groups or len(w) % groups:

@@ -65,6 +65,13 @@ def correlate(
     threads.run(task, len(pieces))
 
 
+def forward(
+    x: Array, w: Array, axes: Axes, groups: int, out: Array, bias: Array | None = None, rectify: bool = False
+) -> None:
+    """Writes the convolution of x (N, H, W, C) with w (K, C/groups, R, S), bias and ReLU added, to out (N, P, Q, K)."""
+    correlate(x, forward_matrices(w, groups), axes, out, bias=bias, rectify=rectify)
+
+
 def gradient_to_input(dy: Array, w: Array, axes: Axes, groups: int, out: Array, where: Array | None = None) -> None:
     """Writes the gradient dx (N, H, W, C) to out. dy: (N, P, Q, K), counted ``where`` positive; w: (K, C/groups, R, S).
 

@@ -24,6 +24,7 @@ from mcnbench.errors import BadInput, unknown
 
 KNOWN = {
     "numpy": "impl.numpy_cpu",
+    "numpy-winograd": "impl.numpy_winograd",
     "cupy": "impl.cupy_cuda",
     "cudnn": "impl.cudnn",
     "torch": "mcnbench.backends.torch",

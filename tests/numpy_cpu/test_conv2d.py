@@ -41,7 +41,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-def torch_conv2d(case: Case, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def torch_conv2d(case: Case, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None) -> torch.Tensor:
     top, bottom, left, right = case.padding
     padded = torch.nn.functional.pad(x, (left, right, top, bottom))
     return torch.nn.functional.conv2d(padded, w, b, case.stride, 0, case.dilation, case.groups)

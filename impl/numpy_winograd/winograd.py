@@ -1,0 +1,285 @@
+"""The three products of a 3 x 3 convolution of stride 1 by Winograd's minimal filtering F(m x m, 3 x 3), m = 4 or 2.
+
+The map is cut into tiles of m x m outputs, which read (m + 2) x (m + 2) inputs. With the transforms of transforms.py,
+for each of the (m + 2)^2 frequencies f and over all tiles t:
+
+    forward   Y_t = A^T [ sum over c of  (G w G^T)_f * (B^T x_t B)_f ] A       a product (tiles x C) (C x K) for each f
+    dx        the same of dy with the filters turned by 180 degrees
+    dw        G^T [ sum over t of  (A dy_t A^T)_f * (B^T x_t B)_f ] G          a product (K x tiles) (tiles x C) each
+
+4 (2.25 for m = 2) times fewer multiplications than im2row. A block of tiles, in memory ordered (rows, columns, images,
+channels) so that images and channels together make long rows, is transformed by two batched matrix products, first
+along rows and then along columns, on overlapping views, without a gather.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from impl.numpy_cpu import correlation, threads
+from impl.numpy_cpu.arrays import Array
+from impl.numpy_cpu.correlation import Axes
+from impl.numpy_cpu.masks import keep, positive
+from impl.numpy_cpu.windows import Axis
+from impl.numpy_winograd.transforms import TAPS, Transforms, transforms
+
+LONG = 256  # elements of a row that a transform needs to be fast
+CHANNELS = 4  # per group, at least: below, the transforms cost more than they spare
+
+
+class Block(NamedTuple):
+    """Some images, and some rows of tiles of each."""
+
+    images: slice
+    rows: slice
+
+
+@dataclasses.dataclass(frozen=True)
+class Winograd:
+    """F(outputs x outputs, 3 x 3) where it applies, im2row elsewhere; see ``impl.numpy_cpu.conv2d.Products``."""
+
+    outputs: int
+
+    def applies(self, axes: Axes, channels: int) -> bool:
+        """Whether a convolution has 3 x 3 taps, stride 1, dilation 1 and enough channels in each group."""
+        return channels >= CHANNELS and all((a.taps, a.stride, a.dilation) == (TAPS, 1, 1) for a in axes)
+
+    def forward(
+        self,
+        x: Array,
+        w: Array,
+        axes: Axes,
+        groups: int,
+        out: Array,
+        bias: Array | None = None,
+        rectify: bool = False,
+    ) -> None:
+        """Writes the convolution of x (N, H, W, C) with w (K, C/groups, 3, 3) to out (N, P, Q, K)."""
+        if not self.applies(axes, w.shape[1]):
+            correlation.forward(x, w, axes, groups, out, bias, rectify)
+            return
+        t = transforms(self.outputs, x.dtype)
+        filters = _transformed_filters(t, w.transpose(0, 2, 3, 1), groups).swapaxes(2, 3)
+        _correlate(t, x, filters, axes, out, bias, rectify)
+
+    def gradient_to_input(
+        self, dy: Array, w: Array, axes: Axes, groups: int, out: Array, where: Array | None = None
+    ) -> None:
+        """Writes the gradient dx (N, H, W, C) to out. dy: (N, P, Q, K), counted ``where`` positive."""
+        if not self.applies(axes, w.shape[1]):
+            correlation.gradient_to_input(dy, w, axes, groups, out, where)
+            return
+        t = transforms(self.outputs, dy.dtype)
+        turned = w[:, :, ::-1, ::-1].transpose(0, 2, 3, 1)
+        back = [Axis(a.out, TAPS, 1, 1, TAPS - 1 - a.before, a.size) for a in axes]
+        _correlate(t, dy, _transformed_filters(t, turned, groups), (back[0], back[1]), out, where=where)
+
+    def gradient_to_weights(
+        self, x: Array, dy: Array, axes: Axes, groups: int, where: Array | None = None
+    ) -> tuple[Array, Array]:
+        """The gradients dw (K, 3, 3, C/groups) and db (K,). dy: (N, P, Q, K), counted ``where`` positive."""
+        if not self.applies(axes, x.shape[3] // groups):
+            return correlation.gradient_to_weights(x, dy, axes, groups, where)
+        return _gradient_to_weights(transforms(self.outputs, x.dtype), x, dy, axes, groups, where)
+
+
+def _correlate(
+    t: Transforms,
+    x: Array,
+    filters: Array,
+    axes: Axes,
+    out: Array,
+    bias: Array | None = None,
+    rectify: bool = False,
+    where: Array | None = None,
+) -> None:
+    """filters: (groups, frequencies, C/groups, K/groups)."""
+    groups, frequencies, channels, kernels = filters.shape
+    blocks = _blocks(t, axes, len(x), min(channels, kernels), 392 if max(channels, kernels) > 256 else 200)
+
+    def task(i: int) -> None:
+        images, rows = blocks[i]
+        size, down, across = _block_shape(t, axes, blocks[i])
+        product = threads.scratch("product", (frequencies, down * across * size, kernels), x.dtype)
+        for g in range(groups):
+            source = _gather(
+                t, _group(x, g, groups), None if where is None else _group(where, g, groups), axes, blocks[i]
+            )
+            spectra = _input_spectra(t, source)
+            np.matmul(spectra.reshape(frequencies, -1, channels), filters[g], out=product)
+            tiles = _outputs(t, product.reshape(t.inputs, t.inputs, down, across, size * kernels))
+            maps = tiles.reshape(down * t.outputs, across * t.outputs, size, kernels)
+            if bias is not None:
+                np.add(maps, bias[g * kernels : (g + 1) * kernels], out=maps)
+            part = _group(out, g, groups)[images, rows.start * t.outputs : rows.stop * t.outputs].transpose(1, 2, 0, 3)
+            maps = maps[: part.shape[0], : part.shape[1]]
+            if rectify:
+                np.maximum(maps, np.zeros(kernels, x.dtype), out=part)
+            else:
+                np.copyto(part, maps)
+
+    threads.run(task, len(blocks))
+
+
+def _gradient_to_weights(
+    t: Transforms, x: Array, dy: Array, axes: Axes, groups: int, where: Array | None
+) -> tuple[Array, Array]:
+    channels, kernels, frequencies = x.shape[3] // groups, dy.shape[3] // groups, t.inputs**2
+    blocks = _blocks(t, axes, len(x), min(channels, kernels), 784 if max(channels, kernels) > 128 else 224)
+    shares = threads.split(len(blocks), threads.threads())
+    sums = np.zeros((len(shares), groups, frequencies, kernels, channels), x.dtype)
+    bias_sums = np.zeros((len(shares), groups, kernels), x.dtype)
+
+    def task(i: int) -> None:
+        product = threads.scratch("product", (kernels, channels), x.dtype)
+        for block in blocks[shares[i]]:
+            for g in range(groups):
+                source = _gather(t, _group(x, g, groups), None, axes, block)
+                inputs = _input_spectra(t, source).reshape(frequencies, -1, channels)
+                mask = None if where is None else _group(where, g, groups)
+                errors = _error_tiles(t, _group(dy, g, groups), mask, axes, block)
+                bias_sums[i, g] += np.ones(errors.size // kernels, x.dtype) @ errors.reshape(-1, kernels)
+                spectra = _error_spectra(t, errors).reshape(frequencies, -1, kernels)
+                for f in range(frequencies):
+                    np.matmul(spectra[f].T, inputs[f], out=product)
+                    np.add(sums[i, g, f], product, out=sums[i, g, f])
+
+    threads.run(task, len(shares))
+    for other in sums[1:]:
+        sums[0] += other
+    dw = np.concatenate([_taps(t, part) for part in sums[0]]) if len(sums) else np.zeros((0,))
+    return dw, bias_sums.sum(0).reshape(-1)
+
+
+def _blocks(t: Transforms, axes: Axes, images: int, channels: int, target: int) -> list[Block]:
+    """Blocks of about ``target`` tiles, of several images where channels are few; enough of them for all threads."""
+    down, across = (-(-axis.out // t.outputs) for axis in axes)
+    if images < 1:
+        return []
+    target = min(target, -(-images * down * across // threads.threads()))
+    group = min(images, max(1, -(-LONG // channels), target // (down * across)))
+    rows = max(1, min(down, target // (group * across)))
+    return [
+        Block(i, r) for i in threads.split(images, -(-images // group)) for r in threads.split(down, -(-down // rows))
+    ]
+
+
+def _block_shape(t: Transforms, axes: Axes, block: Block) -> tuple[int, int, int]:
+    """Images, rows of tiles, tiles in a row."""
+    return (
+        block.images.stop - block.images.start,
+        block.rows.stop - block.rows.start,
+        -(-axes[1].out // t.outputs),
+    )
+
+
+def _group(x: Array, g: int, groups: int) -> Array:
+    size = x.shape[-1] // groups
+    return x[..., g * size : (g + 1) * size]
+
+
+def _gather(t: Transforms, x: Array, where: Array | None, axes: Axes, block: Block) -> Array:
+    """What a block's tiles read, (rows, columns, images, C) with zeros outside the image, in scratch memory."""
+    size, down, across = _block_shape(t, axes, block)
+    shape = (down * t.outputs + TAPS - 1, across * t.outputs + TAPS - 1, size, x.shape[3])
+    start = (block.rows.start * t.outputs - axes[0].before, -axes[1].before)
+    return _placed(x[block.images], None if where is None else where[block.images], shape, start, "source")
+
+
+def _error_tiles(t: Transforms, dy: Array, where: Array | None, axes: Axes, block: Block) -> Array:
+    """The errors of a block's tiles, (rows, columns, images, K) with zeros beyond the map, in scratch memory."""
+    size, down, across = _block_shape(t, axes, block)
+    shape = (down * t.outputs, across * t.outputs, size, dy.shape[3])
+    start = (block.rows.start * t.outputs, 0)
+    return _placed(dy[block.images], None if where is None else where[block.images], shape, start, "errors")
+
+
+def _placed(x: Array, where: Array | None, shape: tuple[int, ...], start: tuple[int, int], name: str) -> Array:
+    """x (n, H, W, C) as (rows, columns, n, C) from pixel ``start``; 0 outside, and where ``where`` is not positive."""
+    out = threads.scratch(name, shape, x.dtype)
+    spans = []
+    for i in (0, 1):
+        first = min(max(-start[i], 0), shape[i])
+        spans.append((first, max(first, min(x.shape[1 + i] - start[i], shape[i]))))
+    (top, bottom), (left, right) = spans
+    out[:top] = 0
+    out[bottom:] = 0
+    out[top:bottom, :left] = 0
+    out[top:bottom, right:] = 0
+    window = (slice(None), slice(top + start[0], bottom + start[0]), slice(left + start[1], right + start[1]))
+    inner = out[top:bottom, left:right].transpose(2, 0, 1, 3)
+    if where is None:
+        np.copyto(inner, x[window])
+    else:
+        keep(x[window], positive(where[window]), inner)
+    return out
+
+
+def _input_spectra(t: Transforms, source: Array) -> Array:
+    """B^T d B of the overlapping tiles d of source (rows, columns, n, C): (i, j, down, across, n * C)."""
+    rows, columns, size, channels = source.shape
+    m, n, length = t.outputs, t.inputs, size * channels
+    down, across = (rows - TAPS + 1) // m, (columns - TAPS + 1) // m
+    row, column, _, one = source.strides
+    half = threads.scratch("half", (down, n, columns, length), source.dtype)
+    tiles = as_strided(source, (down, columns, n, length), (m * row, column, row, one))
+    np.matmul(t.b, tiles, out=half.transpose(0, 2, 1, 3))
+    spectra = threads.scratch("spectra", (n, n, down, across, length), source.dtype)
+    block, row, column, one = half.strides
+    tiles = as_strided(half, (down, n, across, n, length), (block, row, m * column, column, one))
+    np.matmul(t.b, tiles, out=spectra.transpose(2, 0, 3, 1, 4))
+    return spectra
+
+
+def _error_spectra(t: Transforms, errors: Array) -> Array:
+    """A e A^T of the tiles e of errors (rows, columns, n, K): (i, j, down, across, n * K)."""
+    rows, columns, size, kernels = errors.shape
+    m, n, length = t.outputs, t.inputs, size * kernels
+    down, across = rows // m, columns // m
+    half = threads.scratch("half", (down, n, columns, length), errors.dtype)
+    tiles = errors.reshape(down, m, columns, length).transpose(0, 2, 1, 3)
+    np.matmul(t.a.T, tiles, out=half.transpose(0, 2, 1, 3))
+    spectra = threads.scratch("error spectra", (n, n, down, across, length), errors.dtype)
+    tiles = half.reshape(down, n, across, m, length)
+    np.matmul(t.a.T, tiles, out=spectra.transpose(2, 0, 3, 1, 4))
+    return spectra
+
+
+def _outputs(t: Transforms, products: Array) -> Array:
+    """A^T p A of products (i, j, down, across, L): (down, m, across, m, L), which are rows and columns of the map."""
+    n, _, down, across, length = products.shape
+    half = threads.scratch("half", (down, t.outputs, across, n, length), products.dtype)
+    np.matmul(t.a, products.transpose(2, 3, 1, 0, 4), out=half.transpose(0, 2, 3, 1, 4))
+    maps = threads.scratch("maps", (down, t.outputs, across, t.outputs, length), products.dtype)
+    np.matmul(t.a, half, out=maps)
+    return maps
+
+
+def _transformed_filters(t: Transforms, w: Array, groups: int) -> Array:
+    """G w G^T of w (K, 3, 3, C/groups): (groups, frequencies, K/groups, C/groups)."""
+    kernels, channels = len(w) // groups, w.shape[3]
+    out = np.empty((groups, t.inputs, t.inputs, kernels, channels), w.dtype)
+    parts = [(g, k) for g in range(groups) for k in threads.split(kernels, 2 * threads.threads())]
+
+    def task(i: int) -> None:
+        g, part = parts[i]
+        taps = np.ascontiguousarray(w[g * kernels : (g + 1) * kernels][part])  # (k, 3, 3, C)
+        half = threads.scratch("half", (len(taps), t.inputs, TAPS, channels), w.dtype)
+        np.matmul(t.g, taps.reshape(len(taps), TAPS, -1), out=half.reshape(len(taps), t.inputs, -1))
+        np.matmul(t.g, half, out=out[g][:, :, part].transpose(2, 0, 1, 3))
+
+    threads.run(task, len(parts))
+    return out.reshape(groups, -1, kernels, channels)
+
+
+def _taps(t: Transforms, sums: Array) -> Array:
+    """G^T s G of sums (frequencies, K, C): the gradient (K, 3, 3, C)."""
+    _, kernels, channels = sums.shape
+    half = np.empty((kernels, TAPS, t.inputs, channels), sums.dtype)
+    np.matmul(
+        t.g.T, sums.reshape(t.inputs, t.inputs, kernels, channels).transpose(2, 1, 0, 3), out=half.transpose(0, 2, 1, 3)
+    )
+    taps: Array = np.matmul(t.g.T, half)
+    return taps
