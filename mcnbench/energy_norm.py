@@ -38,7 +38,8 @@ class EnergyNorm:
 
         def pullback(dy: Array) -> tuple[Array]:
             with np.errstate(all="ignore"):
-                return (dy * p - 2 * self.beta * x * self.scatter(self.scale * dy * x * q),)
+                # x last: if it is subnormal, a product with the factors before the sum would lose digits
+                return (dy * p - (2 * self.beta * self.scatter(self.scale * dy * x * q)) * x,)
 
         with np.errstate(all="ignore"):
             return x * p, pullback
@@ -74,9 +75,13 @@ class EnergyNorm:
                 inherited + product_coefficient(self.overlap + 8, u, t) * reached
             )
 
-            products = (dy * x, x * p, p * p * x, p * p * x * dy, dy * x * p, q, x * x * dy, 2 * self.beta * x * dy)
-            largest = np.maximum.reduce([np.nan_to_num(a, nan=np.inf) for a in products])
-            sums = np.maximum(self.scatter(dy * x * q), 2 * self.beta * reached)
+            products = [dy * x, dy * p, x * p, p * p * x, p * p * x * dy, dy * x * p, q, x * x * dy]
+            # Constants may come first: beta, 2, and alpha times the window where the sum is taken as a mean.
+            constants = 2 * (1 + self.beta) * self.summands
+            largest = constants * np.maximum.reduce([np.nan_to_num(a, nan=np.inf) for a in products])
+            plain = self.scatter(dy * x * q)
+            bound_dx = bound_dx + eta * (reached + plain)  # 2 alpha beta x may be rounded as a subnormal number
+            sums = constants * np.maximum(1, x) * np.maximum(plain, reached)
             unsafe = ~(largest <= precision.big) | (d - dd < 4 * tiny) | flushed
             unsafe = self.scatter(unsafe.astype(np.float64)) > 0
             value_dx = np.abs(dy * p) + 2 * self.beta * x * reached

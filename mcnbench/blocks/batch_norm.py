@@ -96,24 +96,36 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
     """
     p = _parts(inputs, options)
     dy = dy.astype(np.float64)
+    given = options.moments is not None
     with np.errstate(all="ignore"):
-        given = options.moments is not None
-        errors = _given_errors(p, dy, precision) if given else _training_errors(p, dy, options, precision)
-        y, dx, dgain, dbias = errors
+        y, dx, dgain, dbias = _given_errors(p, dy, precision) if given else _training_errors(p, dy, options, precision)
         dgain_value, dbias_value = (dy * p.h).sum(axis=PIXELS), dy.sum(axis=PIXELS)
-        value = _dx(p, dy, dgain_value, dbias_value, options)
-        reach = (p.d * p.d).sum(axis=PIXELS, keepdims=True)
-        if not given:
-            reach = np.maximum(reach, np.abs(p.x).sum(axis=PIXELS, keepdims=True))
-        fused = (np.abs(p.x) + np.abs(p.mean)) * np.abs(p.gain * p.r)  # of the form x a + (b - mu a)
-        # Composites form powers such as (variance + epsilon)^(-3/2) d d dy, which overflow before the result does.
-        large = np.abs(p.x).max(axis=PIXELS, keepdims=True, initial=0.0) > precision.big**0.25 / 4
+        dx_value = _dx(p, dy, dgain_value, dbias_value, options)
+    forward, backward = _intermediates(p, dy, given)
+    per_channel = [a[0, :, 0, 0] for a in (*forward, *backward)]
+    # Composites form powers such as d d dy r^3, which overflow and underflow before the result does.
+    large = np.abs(p.x).max(axis=PIXELS, keepdims=True, initial=0.0) > precision.big**0.25 / 4
     return {
-        "y": judged(y, p.gain * p.h + p.bias, precision, reach, fused),
-        "dx": np.where(large, np.inf, judged(dx, value, precision, reach)),
-        "dgain": judged(dgain, dgain_value, precision, reach[0, :, 0, 0]),
-        "dbias": judged(dbias, dbias_value, precision),
+        "y": judged(y, p.gain * p.h + p.bias, precision, *forward),
+        "dx": np.where(large, np.inf, judged(dx, dx_value, precision, *forward, *backward)),
+        "dgain": judged(dgain, dgain_value, precision, *per_channel),
+        "dbias": judged(dbias, dbias_value, precision, np.abs(dy).sum(axis=PIXELS)),
     }
+
+
+def _intermediates(p: _Parts, dy: Float64, given: bool) -> tuple[list[Float64], list[Float64]]:
+    """The largest magnitudes that some right way of computing y, or the gradients, forms in a channel, (1, C, 1, 1)."""
+    with np.errstate(all="ignore"):
+        gain, r = np.maximum(np.abs(p.gain), 1), np.maximum(p.r, 1)
+        x, d = (np.abs(a).max(axis=PIXELS, keepdims=True, initial=0.0) for a in (p.x, p.d))
+        total = np.abs(dy).sum(axis=PIXELS, keepdims=True)
+        products = np.abs(dy * p.d).sum(axis=PIXELS, keepdims=True)
+        forward = [(x + np.abs(p.mean)) * np.abs(p.gain * p.r), gain * r]  # the former of the form x a + (b - mu a)
+        if given:
+            return forward, [gain * r * total, products * r]
+        forward += [(p.d * p.d).sum(axis=PIXELS, keepdims=True), np.abs(p.x).sum(axis=PIXELS, keepdims=True)]
+        mean = products / max(p.x[:, 0].size, 1)
+        return forward, [gain * r * total, gain * r**3 * products, gain * np.maximum(p.r, p.r**3) * d * mean]
 
 
 def _training_errors(p: _Parts, dy: Float64, options: Options, precision: Precision) -> tuple[Float64, ...]:
@@ -129,20 +141,21 @@ def _training_errors(p: _Parts, dy: Float64, options: Options, precision: Precis
     e_r = np.maximum(np.sqrt(big_v / low) - 1, 1 - np.sqrt(big_v / high)) + ELEMENTARY * u
     own = u * d + 2 * u * (np.abs(p.x) + np.abs(p.mean))  # of x - mu; the second term admits y = x a + (b - mu a)
     e_h = r * (1 + e_r) * (e_mean + own + 3 * u * e_mean) + h * e_r
-    y = gain * (e_h + 3 * u * h) + 2 * u * bias + eta * (2 + gain + gain * r)
+    y = gain * (e_h + 3 * u * h) + 2 * u * bias + _lost(p, eta)
 
     sum_dy, total = np.abs(dy.sum(axis=PIXELS, keepdims=True)), np.abs(dy).sum(axis=PIXELS, keepdims=True)
     e_bias = _coefficient(dy, 1, u) * total
     e_gain = (1 + e_r) * r * (e_mean * (sum_dy + e_bias) + (np.abs(dy) * own).sum(axis=PIXELS, keepdims=True))
     e_gain = e_gain + (np.abs(dy) * h).sum(axis=PIXELS, keepdims=True) * (e_r + _coefficient(dy * p.h, 4, u))
-    e_gain = e_gain + eta * count * (1 + r)
+    e_gain = e_gain + eta * (count * (1 + r) + total)
 
     b = (dy * p.h).sum(axis=PIXELS, keepdims=True) / count
     a, e_a = sum_dy / count, e_bias / count + eta
     e_b = e_gain / count + 2 * u * np.abs(b) + eta
     core = e_a + (h + e_h) * e_b + e_h * np.abs(b) + 4 * u * (np.abs(dy) + a + np.abs(p.h * b))
     value = np.abs(p.gain * r * (dy - dy.sum(axis=PIXELS, keepdims=True) / count - p.h * b))
-    dx = gain * r * (1 + e_r) * core + value * (e_r + 4 * u) + 4 * eta * (1 + gain) * (1 + r) * (1 + d)
+    lost = 4 * eta * (1 + gain) * (1 + r) * (1 + d) * (1 + np.abs(dy) + a + np.abs(p.h * b))
+    dx = gain * r * (1 + e_r) * core + value * (e_r + 4 * u) + lost
     return y, dx, e_gain[0, :, 0, 0], e_bias[0, :, 0, 0]
 
 
@@ -152,12 +165,19 @@ def _given_errors(p: _Parts, dy: Float64, precision: Precision) -> tuple[Float64
     gain, d, r = np.abs(p.gain), np.abs(p.d), p.r
     e_r = 2 * u + ELEMENTARY * u
     own = u * d + 2 * u * (np.abs(p.x) + np.abs(p.mean))
-    y = gain * r * ((1 + e_r) * own + d * (e_r + 3 * u)) + 2 * u * np.abs(p.bias) + eta * (2 + gain + gain * r)
-    dx = np.abs(dy * p.gain * r) * (e_r + 3 * u) + eta * (1 + gain * r + np.abs(dy))
+    y = gain * r * ((1 + e_r) * own + d * (e_r + 3 * u)) + 2 * u * np.abs(p.bias) + _lost(p, eta)
+    dx = np.abs(dy * p.gain * r) * (e_r + 3 * u) + eta * (1 + gain) * (1 + r) * (1 + np.abs(dy))
     each = np.abs(dy) * r * ((1 + e_r) * own + d * (e_r + _coefficient(dy * p.h, 3, u)))
-    e_gain = each.sum(axis=PIXELS, keepdims=True) + eta * p.x[:, 0].size * (1 + r)
-    e_bias = _coefficient(dy, 0, u) * np.abs(dy).sum(axis=PIXELS, keepdims=True)
+    total = np.abs(dy).sum(axis=PIXELS, keepdims=True)
+    e_gain = each.sum(axis=PIXELS, keepdims=True) + eta * (p.x[:, 0].size * (1 + r) + total)
+    e_bias = _coefficient(dy, 0, u) * total
     return y, dx, e_gain[0, :, 0, 0], e_bias[0, :, 0, 0]
+
+
+def _lost(p: _Parts, eta: float) -> Float64:
+    """What y may lose to gradual underflow, of the scale gain r and the shift mean gain r as well."""
+    reach = 1 + np.abs(p.d) + np.abs(p.x) + np.abs(p.mean)
+    return np.asarray(eta * (1 + np.abs(p.gain)) * (1 + p.r) * reach)
 
 
 def _coefficient(summands: Float64, extra: int, u: float) -> Float64:

@@ -85,16 +85,20 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
             e_y = np.where(total == 0, (d.shape[1] * eta) ** (1 / p) + eta, e_y)
 
         factor = np.abs(_factor(dy, total, options))
-        e_factor = power_error(total, e_total, 1 / p - 1, u) + 5 * u if options.root else 4 * u
+        e_factor, powers = np.asarray(4 * u), np.zeros_like(total)
+        if options.root:  # a power of D, or of y, which for p < 1 is the smaller and underflows first
+            powers = total ** (1 / p - 1)
+            e_factor = power_error(total, e_total, 1 / p - 1, u) + 5 * u
+            e_factor = e_factor + (power_error(y, np.full_like(y, 2 * eta), 1 - p, 0) if p < 1 else 0)
         slope = np.abs(_slopes(d, p))
         e_slope = _power_roundings(p - 1, u)
         value = factor * slope
-        e_x = value * (e_factor + e_slope + e_factor * e_slope) + eta * (2 + dy + factor + slope)
+        e_x = value * (e_factor + e_slope + e_factor * e_slope) + eta * (2 + dy + factor + slope + powers)
         e_x = judged(e_x, value, precision, size, total, y, factor, slope, dy * slope, _forms(size, p))
     undefined = (d == 0) & (p < 1)
     if options.root and p != 1:
         undefined = undefined | (total == 0)
-    e_x = np.where(undefined, np.inf, np.where(d == 0, 0.0, e_x))
+    e_x = np.where(undefined, np.inf, np.where((d == 0) & np.isfinite(e_x), 0.0, e_x))
     return {"y": judged(e_y, y, precision, size.max(axis=1, keepdims=True), total), "dx": e_x, "dtarget": e_x}
 
 

@@ -376,3 +376,12 @@ def test_overflow_is_not_judged(name):
     assert np.isinf(blocks.block(name).bound(inputs, make(name, options), dy, F32)["y"]).any()
     for bound in blocks.block(name).bound(inputs, make(name, options), dy, F32).values():
         assert not np.isnan(bound).any()
+
+
+def test_p_distance_that_overflows_is_judged_nowhere():
+    """D = inf makes 0 * inf of the gradient also where the difference is 0."""
+    x, target = np.array([1e30, 2], f32).reshape(1, 2, 1, 1), np.array([0, 2], f32).reshape(1, 2, 1, 1)
+    bounds = blocks.block("p_distance").bound(
+        [x, target], make("p_distance", {"p": 2.0}), np.ones((1, 1, 1, 1), f32), F32
+    )
+    assert all(np.isinf(bound).all() for bound in bounds.values())
