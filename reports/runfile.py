@@ -162,6 +162,29 @@ class BlockVerdict(Line):
     reproduce: str | None = None
 
 
+class Trial(Line):
+    """One trial of the gate on a slow-down of known size."""
+
+    kind: Literal["trial"] = "trial"
+    case: str
+    backend: str
+    trial: int
+    slowdown: float
+    """The extra work in every step of head, as a fraction of it; 0 for identical code."""
+    decision: Literal["REGRESSED", "IMPROVED", "SAME", "AMBIGUOUS"]
+    reason: str = ""
+    effect: float | None
+    """log(time of head / time of base); None if the machine was too busy for any."""
+    standard_error: float | None
+    replicates: int
+    launches: int
+    seconds: float
+    median_ns: dict[str, int | None]
+    """Of all steps of "base" and of "head"."""
+    load: float
+    """The machine's load average of the last minute."""
+
+
 class End(Line):
     """The last line."""
 
@@ -178,6 +201,7 @@ KINDS: dict[str, type[Line]] = {
     "sample": Sample,
     "measurement": Measurement,
     "verdict": BlockVerdict,
+    "trial": Trial,
     "end": End,
 }
 
@@ -192,6 +216,7 @@ class RunFile:
     """In the order of the file; the interrupted ones, made of samples, come last."""
     verdicts: tuple[BlockVerdict, ...]
     limits: tuple[Limit, ...]
+    trials: tuple[Trial, ...]
     status: Literal["complete", "interrupted"]
     notes: tuple[str, ...]
     """What a reader should be told: a last line that was cut off, launches that were interrupted, resumptions."""
@@ -239,6 +264,7 @@ def read(path: Path | str) -> RunFile:
         (*measured, *interrupted),
         tuple(line for line in rest if isinstance(line, BlockVerdict)),
         tuple(line for line in rest if isinstance(line, Limit)),
+        tuple(line for line in rest if isinstance(line, Trial)),
         last.status if isinstance(last, End) and not cut else "interrupted",
         tuple(notes),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-KINDS = {"training-speed": "mcnbench.measure.training_speed"}
+KINDS = {"training-speed": "mcnbench.measure.training_speed", "gate-power": "mcnbench.compare.power"}
 """The programs that run experiments, by the `kind` of the experiment's file: each module has `run` and `resume`."""
 
 
@@ -57,6 +57,8 @@ def command(experiment: str | None, out: Path | None, resume: Path | None, quick
             raise BadInput(f"which experiment? known: {', '.join(experiments.names())}; or give --resume FILE")
         name, content = experiments.load(experiment)
         kind = content["kind"]
+    if kind == "gate":
+        raise BadInput(f"experiment '{experiment}' is measured by mcnbench compare --against REV {experiment}")
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS, where=f"experiment '{experiment or resume}'")
     program = import_module(KINDS[kind])

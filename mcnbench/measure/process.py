@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,20 +26,32 @@ class WorkerFailed(Exception):
 
 
 class Worker:
-    """A fresh Python process that runs `mcnbench.measure.worker`; leaving the context kills it."""
+    """A fresh process that answers requests, `mcnbench.measure.worker` by default; leaving the context kills it.
 
-    def __init__(self, variables: Mapping[str, str], cores: list[int] | None = None) -> None:
+    Another `program`, run in `folder`, gets the socket's number and the cores as its last two arguments.
+    """
+
+    def __init__(
+        self,
+        variables: Mapping[str, str],
+        cores: list[int] | None = None,
+        program: list[str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
         self._socket, theirs = socket.socketpair()
         self._unread = b""
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the worker, see __exit__
-        here = os.getcwd()
-        # The worker must find the packages that this process finds, and nothing else: -P keeps its folder out.
-        path = os.pathsep.join(folder or here for folder in sys.path)
+        if program is None:
+            # The worker must find the packages that this process finds, and nothing else: -P keeps its folder out.
+            here = os.getcwd()
+            variables = {**variables, "PYTHONPATH": os.pathsep.join(place or here for place in sys.path)}
+            program = [sys.executable, "-P", "-m", "mcnbench.measure.worker"]
         arguments = [str(theirs.fileno()), ",".join(map(str, cores or []))]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "mcnbench.measure.worker", *arguments],
-                env={**variables, "PYTHONPATH": path},
+                [*program, *arguments],
+                cwd=folder,
+                env=dict(variables),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
@@ -86,8 +99,9 @@ class Worker:
         return answer
 
     def kill(self) -> None:
-        """Ends the process at once."""
-        self._process.kill()
+        """Ends the process, and those that it forked, at once."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)  # it leads a session, and so a group, of its own
         self._process.wait()
 
     def __enter__(self) -> Self:

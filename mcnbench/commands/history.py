@@ -1,0 +1,44 @@
+"""`mcnbench history RUN...`: since when is a backend faster, slower, more or less accurate?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("history")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--out", type=click.Path(path_type=Path), help="A figure of all series, .png, .svg or .pdf by its name.")
+def command(runs: tuple[Path, ...], out: Path | None) -> None:
+    """Change points over many run files, of speed (as a ratio to torch in the same run) and of error."""
+    from mcnbench.errors import BadInput, NothingDone
+    from reports import figures, frames, history
+
+    formats: dict[str, figures.Format] = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
+    if out is not None and out.suffix not in formats:
+        raise BadInput(f"--out wants a name that ends in .png, .svg or .pdf, got '{out}'")
+    try:
+        points = history.values(frames.samples(frames.read(runs)))
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    if points.empty:
+        raise NothingDone("no run holds a verified measurement beside torch: there is no history to look at")
+    found = history.changes(points)
+    series = points.groupby([*history.SERIES, "quantity"]).size()
+    short = int((series < history.FEWEST).sum())
+    if found.empty:
+        click.echo(f"no change in {len(series)} series of up to {series.max()} runs")
+    for _, change in found.iterrows():
+        click.echo(
+            f"{change['case']} {change['backend']} {change['quantity']}: {change['change']:+.1%} since {change['run']} "
+            f"({change['started']}), from {change['before']:.4g} to {change['after']:.4g} times torch's"
+        )
+    if short:
+        click.echo(f"{short} series have fewer than {history.FEWEST} runs, too few to look for changes", err=True)
+    if out is not None:
+        try:
+            out.write_bytes(figures.save(history.figure(points, found), formats[out.suffix]))
+        except OSError as error:
+            raise BadInput(f"cannot write '{out}': {error.strerror}") from error
+        click.echo(out)
