@@ -216,10 +216,10 @@ class RunFile:
     """In the order of the file; the interrupted ones, made of samples, come last."""
     verdicts: tuple[BlockVerdict, ...]
     limits: tuple[Limit, ...]
-    trials: tuple[Trial, ...]
     status: Literal["complete", "interrupted"]
     notes: tuple[str, ...]
     """What a reader should be told: a last line that was cut off, launches that were interrupted, resumptions."""
+    trials: tuple[Trial, ...] = ()
 
     @property
     def limit(self) -> float | None:
@@ -264,9 +264,9 @@ def read(path: Path | str) -> RunFile:
         (*measured, *interrupted),
         tuple(line for line in rest if isinstance(line, BlockVerdict)),
         tuple(line for line in rest if isinstance(line, Limit)),
-        tuple(line for line in rest if isinstance(line, Trial)),
         last.status if isinstance(last, End) and not cut else "interrupted",
         tuple(notes),
+        tuple(line for line in rest if isinstance(line, Trial)),
     )
 
 

@@ -13,20 +13,20 @@ import click
 def command(runs: tuple[Path, ...], out: Path | None) -> None:
     """Change points over many run files, of speed (as a ratio to torch in the same run) and of error."""
     from mcnbench.errors import BadInput, NothingDone
-    from reports import figures, frames, history
+    from reports import change_points, figures, frames
 
-    formats: dict[str, figures.Format] = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
+    formats = {f".{name}": name for name in figures.FORMATS}
     if out is not None and out.suffix not in formats:
-        raise BadInput(f"--out wants a name that ends in .png, .svg or .pdf, got '{out}'")
+        raise BadInput(f"--out wants a name that ends in {', '.join(formats)}, got '{out}'")
     try:
-        points = history.values(frames.samples(frames.read(runs)))
+        points = change_points.values(frames.samples(frames.read(runs)))
     except ValueError as error:
         raise BadInput(str(error)) from error
     if points.empty:
         raise NothingDone("no run holds a verified measurement beside torch: there is no history to look at")
-    found = history.changes(points)
-    series = points.groupby([*history.SERIES, "quantity"]).size()
-    short = int((series < history.FEWEST).sum())
+    found = change_points.changes(points)
+    series = points.groupby([*change_points.SERIES, "quantity"]).size()
+    short = int((series < change_points.FEWEST).sum())
     if found.empty:
         click.echo(f"no change in {len(series)} series of up to {series.max()} runs")
     for _, change in found.iterrows():
@@ -35,10 +35,10 @@ def command(runs: tuple[Path, ...], out: Path | None) -> None:
             f"({change['started']}), from {change['before']:.4g} to {change['after']:.4g} times torch's"
         )
     if short:
-        click.echo(f"{short} series have fewer than {history.FEWEST} runs, too few to look for changes", err=True)
+        click.echo(f"{short} series have fewer than {change_points.FEWEST} runs, too few to look for changes", err=True)
     if out is not None:
         try:
-            out.write_bytes(figures.save(history.figure(points, found), formats[out.suffix]))
+            out.write_bytes(figures.save(change_points.figure(points, found), formats[out.suffix]))
         except OSError as error:
             raise BadInput(f"cannot write '{out}': {error.strerror}") from error
         click.echo(out)

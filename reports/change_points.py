@@ -29,7 +29,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-from reports import figures, statistics
+from reports import statistics
+from reports.figures.style import FAINT, STYLE, colours
 
 PEER = "torch"
 SERIES = ["case", "backend", "device", "dtype", "batch", "threads"]
@@ -114,10 +115,10 @@ def changes(points: pd.DataFrame) -> pd.DataFrame:
 def figure(points: pd.DataFrame, found: pd.DataFrame) -> Figure:
     """A panel per case and quantity: the values run by run, the level between changes, the changes named."""
     panels = list(points.groupby(["case", "quantity"], sort=False))
-    with mpl.rc_context(figures.STYLE):
+    with mpl.rc_context(STYLE):
         drawing = Figure(figsize=(7, 0.6 + 1.9 * len(panels)), layout="constrained")
         axes = drawing.subplots(len(panels), squeeze=False)[:, 0]
-        tone = figures.colours(sorted(points["backend"].unique()))
+        tone = colours(sorted(points["backend"].unique()))
         for axis, ((case, quantity), panel) in zip(axes, panels, strict=True):
             runs = list(dict.fromkeys(panel["run"]))
             for backend, series in panel.groupby("backend", sort=False):
@@ -127,7 +128,7 @@ def figure(points: pd.DataFrame, found: pd.DataFrame) -> Figure:
             here = found[(found["case"] == case) & (found["quantity"] == quantity)]
             for run, size in zip(here["run"], here["change"], strict=True):
                 at = runs.index(run) - 0.5
-                axis.axvline(at, color=figures.FAINT, ls=":", lw=1)
+                axis.axvline(at, color=FAINT, ls=":", lw=1)
                 axis.annotate(f"{size:+.0%}", (at, 1), xycoords=("data", "axes fraction"), fontsize=8)
             axis.set_title(f"{case}: {'time over ' + PEER + '’s' if quantity == 'speed' else 'error over torch’s'}")
             axis.set_xticks(range(len(runs)), runs, rotation=30, ha="right", fontsize=7)

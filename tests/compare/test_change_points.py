@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mcnbench import ROOT, runfile
-from reports import frames, history
+from reports import change_points, frames
 from reports import runfile as schema
 
 
@@ -29,17 +29,17 @@ def series(levels: list[float], seed: int = 0, noise: float = 0.02) -> np.ndarra
 )
 def test_changes_are_found_where_they_are(levels: list[float], found: list[int]) -> None:
     for seed in range(10):
-        cuts = history.change_points(series(levels, seed))
+        cuts = change_points.change_points(series(levels, seed))
         assert len(cuts) == len(found)
         assert all(abs(cut - true) <= 1 for cut, true in zip(cuts, found, strict=True))
 
 
 def test_one_outlier_is_no_new_level() -> None:
-    assert history.change_points(series([1.0] * 8 + [1.5] + [1.0] * 8)) == []
+    assert change_points.change_points(series([1.0] * 8 + [1.5] + [1.0] * 8)) == []
 
 
 def test_noise_seldom_looks_like_a_change() -> None:
-    found = [bool(history.change_points(series([1.0] * 30, seed))) for seed in range(200)]
+    found = [bool(change_points.change_points(series([1.0] * 30, seed))) for seed in range(200)]
     assert np.mean(found) < 0.05
 
 
@@ -92,6 +92,6 @@ def test_the_command_names_the_run(tmp_path: Path) -> None:
 def test_what_is_not_verified_is_no_history(tmp_path: Path) -> None:
     [path] = write_runs(tmp_path, slower_from=0)[:1]
     samples = frames.samples(frames.read([path]))
-    assert set(history.values(samples)["quantity"]) == {"speed", "error"}
+    assert set(change_points.values(samples)["quantity"]) == {"speed", "error"}
     samples["state"] = "wrong"
-    assert history.values(samples).empty
+    assert change_points.values(samples).empty
