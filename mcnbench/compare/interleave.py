@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mcnbench import ROOT
 from mcnbench.arrays import Float64
 from mcnbench.compare import side
 from mcnbench.compare.gate import Replicate
@@ -57,7 +58,7 @@ class Failed(Exception):
     """A version cannot run the workload: which, and why."""
 
     def __init__(self, which: str, why: str) -> None:
-        super().__init__(f"{which}: {why}")
+        super().__init__(why)
         self.which = which
 
 
@@ -91,7 +92,7 @@ def _start(version: Version, cores: list[int], threads: int) -> Worker:
     variables = dict(environment.clean(os.environ, threads).variables)
     variables.pop("PYTHONPATH", None)
     if version.search:
-        variables["PYTHONPATH"] = str(version.search)
+        variables["PYTHONPATH"] = f"{version.search}{os.pathsep}{ROOT}"
     program = [version.python, "-P", str(Path(side.__file__).resolve())]
     return Worker(variables, cores, program=program, folder=version.folder)
 
