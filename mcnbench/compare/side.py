@@ -104,9 +104,9 @@ def _step(opened: dict[str, Any]) -> Callable[[], None]:
 
         trainer = Trainer(network.load(opened["network"]), backend, opened["batch"], seed=opened["seed"])
         return trainer.step
-    from mcnbench import case
+    from mcnbench.case import parse
 
-    drawn = case.parse(opened["case"])
+    drawn = parse(opened["case"])
     block = backend.block(drawn.block)
     assert block is not None
     options = {field.name: getattr(drawn.options, field.name) for field in fields(drawn.options)}
