@@ -93,6 +93,7 @@ class BlockSteps:
     def __init__(self, network: Network, backend: Backend, parameters: dict[str, Array], inputs: dict[str, Array]):
         self._network, self._backend = network, backend
         self._units = executor.units(network, backend)
+        self._dtype = inputs[IMAGES].dtype
         prepare = getattr(backend, "prepare", _as_is)
         self._parameters: dict[str, Any] = {}
         self._velocities: dict[str, Any] = {}
@@ -124,8 +125,7 @@ class BlockSteps:
             see(f"{name}/w_new", self._parameters[name])
             see(f"{name}/v_new", self._velocities[name])
 
-        images = self._backend.to_numpy(inputs[IMAGES])
-        start = self._backend.from_numpy(np.asarray(1 / len(images), images.dtype))
+        start = self._backend.from_numpy(np.asarray(1 / len(inputs[IMAGES]), self._dtype))
         executor.sweep(self._network, self._units, inputs | self._parameters, start, update, see)
         self._backend.synchronize()
 

@@ -11,7 +11,16 @@ from impl.cupy_cuda.batch_norm import batch_norm
 from impl.cupy_cuda.concat import concat
 from impl.cupy_cuda.conv2d import conv2d, conv2d_relu
 from impl.cupy_cuda.conv_transpose2d import conv_transpose2d
-from impl.cupy_cuda.device import from_numpy, precision, synchronize, to_numpy, version
+from impl.cupy_cuda.device import (
+    elapsed_ns,
+    from_numpy,
+    peak_bytes,
+    precision,
+    reset_peak_bytes,
+    synchronize,
+    to_numpy,
+    version,
+)
 from impl.cupy_cuda.dropout import dropout
 from impl.cupy_cuda.local_response_norm import local_response_norm
 from impl.cupy_cuda.log_loss import log_loss
@@ -34,14 +43,17 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "dropout",
+    "elapsed_ns",
     "from_numpy",
     "fused",
     "local_response_norm",
     "log_loss",
     "max_pool2d",
     "p_distance",
+    "peak_bytes",
     "precision",
     "relu",
+    "reset_peak_bytes",
     "sgd",
     "sigmoid",
     "softmax",

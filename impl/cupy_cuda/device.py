@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -72,3 +73,24 @@ def to_numpy(a: Any) -> NDArray[Any]:
 def synchronize() -> None:
     """Returns when everything started on the current device is done."""
     cupy.cuda.Device().synchronize()
+
+
+def elapsed_ns(work: Callable[[], object]) -> int:
+    """Does the work and returns the device's time for it, from an event before it to one after it."""
+    start, end = cupy.cuda.Event(), cupy.cuda.Event()
+    start.record()
+    work()
+    end.record()
+    end.synchronize()
+    return round(1e6 * float(cupy.cuda.get_elapsed_time(start, end)))
+
+
+def reset_peak_bytes() -> None:
+    """From here on `peak_bytes` counts."""
+    synchronize()
+    cupy.get_default_memory_pool().free_all_blocks()
+
+
+def peak_bytes() -> int:
+    """The most memory of the device that CuPy's pool held at a time: it keeps what it once had."""
+    return int(cupy.get_default_memory_pool().total_bytes())

@@ -3,7 +3,8 @@
 A backend is any module or object with functions named after the blocks; each returns (y, pullback). Optional
 attributes: `version()` (the receipt; raises with the reason if it cannot run here), `from_numpy(a)`, `to_numpy(a)`,
 `synchronize()`, `precision` ({"float32": "tf32"} where it is), `accuracy` ("componentwise" or "normwise"),
-`set_threads(n)`, and for training steps `prepare(w)`, `fused`, `sgd`, `training_step` (see mcnbench/training.py).
+`set_threads(n)`; of a backend on a device `elapsed_ns(work)`, `reset_peak_bytes()`, `peak_bytes()`; and for training
+steps `prepare(w)`, `fused`, `sgd`, `training_step` (see mcnbench/training.py).
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ KNOWN = {
     "cupy": "impl.cupy_cuda",
     "cudnn": "impl.cudnn",
     "torch": "mcnbench.backends.torch",
+    "torch-cuda": "mcnbench.backends.torch_cuda:contiguous",
+    "torch-cuda-channels-last": "mcnbench.backends.torch_cuda:channels_last",
+    "torch-cuda-tf32": "mcnbench.backends.torch_cuda:contiguous_tf32",
+    "torch-cuda-tf32-channels-last": "mcnbench.backends.torch_cuda:channels_last_tf32",
 }
 
 
@@ -97,10 +102,9 @@ def names() -> tuple[str, ...]:
 def load(name: str) -> Backend:
     """The backend of that name, module or file; raises BadInput when there is none or it does not import."""
     installed = _installed()
-    if name in KNOWN:
-        return Backend(name, _import(name, KNOWN[name]))
-    if name in installed:
-        module, _, attribute = installed[name].partition(":")
+    registered = installed | KNOWN
+    if name in registered:
+        module, _, attribute = registered[name].partition(":")
         found = _import(name, module)
         return Backend(name, getattr(found, attribute) if attribute else found)
     if name.endswith(".py"):

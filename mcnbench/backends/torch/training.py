@@ -30,9 +30,15 @@ class TorchSteps:
     """Training steps of a network in PyTorch."""
 
     def __init__(
-        self, network: Network, parameters: dict[str, Array], inputs: Mapping[str, Array], variant: str | None = None
+        self,
+        network: Network,
+        parameters: dict[str, Array],
+        inputs: Mapping[str, Array],
+        variant: str | None = None,
+        device: str = "cpu",
     ) -> None:
         self._network = network
+        self._device = device
         self._format = torch.channels_last if variant == "channels_last" else torch.contiguous_format
         shapes = network.shapes()
         dense = [layer for layer in network.layers if _covers_map(layer, shapes)]
@@ -65,6 +71,8 @@ class TorchSteps:
         self._optimizer.zero_grad()
         torch.autograd.backward(self._loss(self._inputs))
         self._optimizer.step()
+        if self._device != "cpu":
+            torch.cuda.synchronize()
 
     def gradients(self) -> dict[str, Array]:
         """The parameters' gradients of the mean loss on the inputs that it was made with; nothing is updated."""
@@ -106,7 +114,8 @@ class TorchSteps:
         return {name: self._placed(name, torch.from_numpy(array)) for name, array in inputs.items()}
 
     def _placed(self, name: str, tensor: Tensor) -> Tensor:
-        """In the chosen memory format; the weights of a fully connected layer are a matrix in both."""
+        """On the device, in the chosen memory format; a fully connected layer's weights are a matrix in both."""
+        tensor = tensor.to(self._device)
         if tensor.ndim != 4 or name in self._dense:
             return tensor
         return tensor.to(memory_format=self._format)
@@ -237,4 +246,4 @@ def _covers_map(layer: Layer, shapes: Mapping[str, Shape]) -> bool:
 
 def _numpy(tensor: Tensor | None) -> Array:
     assert tensor is not None
-    return tensor.detach().numpy()
+    return tensor.detach().cpu().numpy()

@@ -6,6 +6,7 @@ outside them are noticed after the kernel. Kernels are compiled for the host and
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,13 @@ from cupy._module import RawModule
 
 __all__ = ["RawModule", "cuda", "ndarray"]
 __version__ = "stand-in on the host"
+
+
+_pool = SimpleNamespace(free_all_blocks=lambda: None, total_bytes=lambda: 0)
+
+
+def get_default_memory_pool() -> Any:
+    return _pool
 
 
 def asarray(a: Any) -> ndarray:
