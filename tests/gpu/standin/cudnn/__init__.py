@@ -175,10 +175,8 @@ class pygraph:
         full = [a.astype(np.float64) for a in (x, w, y)]
         made = [t is self.made for t in self.tensors].index(True)
         full[made][...] = 0
-        (top, left), _, (sv, sh), (dv, dh) = self.geometry.values()
-        wide = np.zeros(
-            (*x.shape[:2], top + x.shape[2] + dv * w.shape[2] + sv, left + x.shape[3] + dh * w.shape[3] + sh)
-        )
+        (top, left), (bottom, right), (sv, sh), (dv, dh) = self.geometry.values()
+        wide = np.zeros((*x.shape[:2], top + x.shape[2] + bottom, left + x.shape[3] + right))
         inside = np.s_[:, :, top : top + x.shape[2], left : left + x.shape[3]]
         wide[inside] = full[0]
         groups, (_, _, p, q) = x.shape[1] // w.shape[1], y.shape
