@@ -9,12 +9,13 @@ from __future__ import annotations
 from mcnbench.geometry.sizes import extent, output_size
 
 
-def caffe_output_size(size: int, window: int, stride: int, padding: int) -> int:
+def caffe_output_size(size: int, window: int, stride: int, padding: int, checked: bool | None = None) -> int:
     """The output size of Caffe's pooling: ceil((H - H' + 2 P) / S) + 1, less one where equation 5.4 demands it.
 
     The last window must include the last pixel of the padded input, but must not start beyond the image: S (H'' - 1) -
     P- + 1 <= H (equation 5.4). Without padding Caffe skips this check; where also S > H', the last window may then lie
-    outside of the image altogether, which `output_size` with ceil_mode never allows.
+    outside of the image altogether, which `output_size` with ceil_mode never allows. `checked` tells whether it checks:
+    it does in both directions if either is padded, as its pooling layer has it, and is the default for this one alone.
 
     In the manual the step from ceil to floor, ceil(a / b) = floor((a + b - 1) / b), keeps the sign of ceil around the
     sum (H - 1 + P-) / S + (P+ + S - H') / S; it must be that of floor. 0 when the window fits nowhere.
@@ -24,7 +25,7 @@ def caffe_output_size(size: int, window: int, stride: int, padding: int) -> int:
         return 0
     places = -(-room // stride) + 1
     outside = stride * (places - 1) - padding + 1 > size
-    return places - 1 if padding and outside else places
+    return places - 1 if outside and (padding > 0 if checked is None else checked) else places
 
 
 def floor_padding(window: int, stride: int, padding: int) -> int:
