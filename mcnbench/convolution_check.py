@@ -8,21 +8,20 @@ positive terms has a small relative error there, which is added.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mcnbench.arrays import Array, pair, sides
+from mcnbench.arrays import Array, Shape, pair, sides
 from mcnbench.blocks import conv2d
 from mcnbench.bounds import Precision, certain, product_coefficient
 from mcnbench.step_check import Followers, Judging
 
 Tensor = torch.Tensor
 
-SLICE = 1 << 23  # elements of w in a slice: 64 MiB in float64
+SLICE = 1 << 19  # weights of a fully connected layer that are judged at a time: their intermediates stay in the caches
 SAMPLE = 1 << 16  # elements by which it is judged whether the factors of a sum differ and spread
 
 
@@ -49,31 +48,26 @@ def check_conv2d(
     bounds = {name: _Bound(terms[name], precision, factors[name]) for name in terms}
     for name in ("dx", "dw", "db"):
         bounds[name].coefficient += 2 * followers.roundings * precision.u
-    x64, xabs = torch.from_numpy(x).double(), bounds["y"].magnitude(x)
-    dx64 = torch.zeros_like(x64) if dx is not None else None
-    dxabs = torch.zeros_like(xabs) if dx is not None else None
-    for part in _slices(w, options.groups):
-        seen, made = slice(part.first, part.last), slice(part.low, part.high)
-        conv = Convolution(options, part.groups)
-        w_part = w[made]
-        b_part = None if b is None else b[made]
-        y64 = conv.forward(x64[:, seen], _double(w_part), None if b_part is None else _double(b_part))
-        sums = conv.forward(
-            xabs[:, seen], bounds["y"].magnitude(w_part), None if b_part is None else bounds["y"].magnitude(b_part)
-        )
-        judging.compare("y", y[:, made], *followers.forward(y64, bounds["y"](sums), made), offset=part.low, axis=1)
+    x64, xabs = _double(x), bounds["y"].magnitude(x)
+    dyabs = bounds["dx"].magnitude(dy.numpy())
+    wanted = dx is not None, dw is not None
+    dx64, dxabs = (torch.zeros_like(x64), torch.zeros_like(xabs)) if dx is not None else (None, None)
+    conv = Convolution(options)
+    for some in _filters(conv, x.shape, w):
+        w64, wabs = _double(w[some]), bounds["y"].magnitude(w[some])
+        b64, babs = (None, None) if b is None else (_double(b[some]), bounds["y"].magnitude(b[some]))
+        y64, sums = conv.forward(x64, w64, b64), conv.forward(xabs, wabs, babs)
+        judging.compare("y", y[:, some], *followers.forward(y64, bounds["y"](sums), some), offset=some.start, axis=1)
         del y64, sums
-        wanted = dx is not None, dw is not None
-        if any(wanted):
-            exact = conv.backward(dy[:, made], x64[:, seen], _double(w_part), wanted)
-            sums_of = conv.backward(
-                bounds["dx"].magnitude(dy[:, made].numpy()), xabs[:, seen], bounds["dx"].magnitude(w_part), wanted
-            )
-            if dx64 is not None and dxabs is not None:
-                dx64[:, seen] += exact[0]
-                dxabs[:, seen] += sums_of[0]
-            if dw is not None:
-                judging.compare("dw", dw[made], exact[1], bounds["dw"](sums_of[1]), offset=part.low)
+        if not any(wanted):
+            continue
+        exact = conv.backward(dy[:, some], x64, w64, wanted)
+        sums_of = conv.backward(dyabs[:, some], xabs, wabs, wanted)
+        if dx64 is not None and dxabs is not None:
+            dx64 += exact[0]
+            dxabs += sums_of[0]
+        if dw is not None:
+            judging.compare("dw", dw[some], exact[1], bounds["dw"](sums_of[1]), offset=some.start)
     if dx is not None and dx64 is not None and dxabs is not None:
         judging.compare("dx", dx, dx64, bounds["dx"](dxabs))
     if db is not None:
@@ -93,10 +87,9 @@ class _Bound:
         return torch.from_numpy(a).to(torch.float64 if self._doubled else torch.float32).abs()
 
     def __call__(self, sums: Tensor) -> Tensor:
-        sums = sums.double()
-        if not self._doubled:  # summed in float32, which may lose as much
-            sums *= 1 + 2 * float(certain(self._n, 2.0**-24))
-        return (sums * self.coefficient + 2 * self._n * self._precision.eta) * (2 if self._doubled else 1)
+        # Summed in float32 they may have lost as much as the second factor restores.
+        factor = 2.0 if self._doubled else 1 + 2 * float(certain(self._n, 2.0**-24))
+        return sums.double().mul_(self.coefficient * factor).add_(2 * self._n * self._precision.eta)
 
 
 def _double(a: Array) -> Tensor:
@@ -111,43 +104,28 @@ def _some(a: Array) -> Array:
     return np.asarray(a, np.float64)
 
 
-@dataclass(frozen=True)
-class _Slice:
-    """Filters low .. high - 1, in whole groups or within one, which see channels first .. last - 1."""
-
-    low: int
-    high: int
-    first: int
-    last: int
-    groups: int
-
-
-def _slices(w: Array, groups: int) -> Iterator[_Slice]:
-    k, c = w.shape[:2]
-    each = k // groups
-    whole = max(1, SLICE // max(1, w.size // groups))
-    few = max(1, SLICE // max(1, w[0].size))
-    for g in range(0, groups, whole):
-        n = min(whole, groups - g)
-        for low in range(g * each, (g + n) * each, few if n == 1 else n * each):
-            yield _Slice(low, min(low + (few if n == 1 else n * each), (g + n) * each), g * c, (g + n) * c, n)
+def _filters(conv: Convolution, x: Shape, w: Array) -> Iterator[slice]:
+    """All filters at once, but a few at a time for a fully connected layer, whose weights are large."""
+    few = max(1, SLICE // max(1, w[0].size)) if conv.is_dense(x, w.shape) else len(w)
+    for low in range(0, len(w), few):
+        yield slice(low, min(low + few, len(w)))
 
 
 class Convolution:
     """The convolution of tensors and its gradients, in the tensors' own dtype, without autograd."""
 
-    def __init__(self, options: Any, groups: int) -> None:
-        self._stride, self._dilation, self._groups = pair(options.stride), pair(options.dilation), groups
+    def __init__(self, options: Any) -> None:
+        self._stride, self._dilation, self._groups = pair(options.stride), pair(options.dilation), options.groups
         self._sides = sides(options.padding)
 
     def forward(self, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
-        if self._is_dense(x, w):
+        if self.is_dense(x.shape, w.shape):
             return F.linear(x.flatten(1), w.flatten(1), b)[:, :, None, None]
         return F.conv2d(self._padded(x), w, b, self._stride, 0, self._dilation, self._groups)
 
     def backward(self, dy: Tensor, x: Tensor, w: Tensor, wanted: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
         """dx and dw; those that are not wanted are empty."""
-        if self._is_dense(x, w):
+        if self.is_dense(x.shape, w.shape):
             flat = dy.flatten(1)
             dx = (flat @ w.flatten(1)).view_as(x) if wanted[0] else x.new_empty(0)
             return dx, (flat.T @ x.flatten(1)).view_as(w) if wanted[1] else x.new_empty(0)
@@ -160,8 +138,9 @@ class Convolution:
             dx = dx[:, :, top : top + x.shape[2], left : left + x.shape[3]]
         return dx, dw
 
-    def _is_dense(self, x: Tensor, w: Tensor) -> bool:
-        return x.shape[2:] == w.shape[2:] and self._groups == 1 and not any(self._sides)
+    def is_dense(self, x: Shape, w: Shape) -> bool:
+        """Whether the filters cover the whole map: then it is a matrix product."""
+        return x[2:] == w[2:] and self._groups == 1 and not any(self._sides)
 
     def _padded(self, x: Tensor) -> Tensor:
         top, bottom, left, right = self._sides

@@ -19,7 +19,7 @@ from mcnbench.network import Layer, Network
 from mcnbench.training import Trainer
 
 BATCH = 2  # images of a recorded step: the fewest that show whether images are kept apart
-SAMPLE = 1 << 18  # elements of a parameter whose update is judged
+SAMPLE = 1 << 16  # elements of a parameter whose update is judged
 
 
 def record(trainer: Trainer, folder: Path, *, seed: int, batch: int = BATCH) -> None:

@@ -1,4 +1,4 @@
-"""The parameter gradients of a whole training step in float64, from the blocks' oracles, and PyTorch's in float32.
+"""The parameter gradients of a whole training step in float64, from the blocks' oracles, and how far PyTorch's are.
 
 The float64 step goes through the same sweep as any backend's (executor.py), with the oracles as its blocks;
 convolutions and ReLU run on torch without autograd, which would hold too much of a whole network.
@@ -7,6 +7,8 @@ convolutions and ReLU run on torch without autograd, which would hold too much o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import sqrt
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 import torch
 
 from mcnbench import blocks, executor
-from mcnbench.arrays import Array, Float64
+from mcnbench.arrays import Array, Float64, Shape
 from mcnbench.backends import Backend
 from mcnbench.backends.torch.training import TorchSteps
 from mcnbench.convolution_check import Convolution
@@ -23,33 +25,83 @@ from mcnbench.network import IMAGES, Network
 Pullback = Callable[..., tuple[Any, ...]]
 
 
-def float64_gradients(
-    network: Network, values: Mapping[str, Array], use_gradient: Callable[[str, Float64], None]
-) -> float:
-    """Hands each parameter's gradient to `use_gradient` as it is done; returns the mean loss. `values` are the images,
-    labels, masks and parameters, in any floating-point dtype."""
+@dataclass(frozen=True)
+class Outer:
+    """The gradient of a fully connected layer's weights, dy^T x, made where it is looked at: it is large."""
+
+    dy: Float64
+    x: Float64
+    shape: Shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Float64:
+        made: Float64 = self.dy[:, rows].T @ self.x
+        return made.reshape(-1, *self.shape[1:])
+
+    def __add__(self, other: Outer | Float64) -> Float64:
+        return self[:] + other[:]
+
+    __radd__ = __add__
+
+
+Gradient = Outer | Float64
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The gradients in float64 of each parameter, and PyTorch's relative errors."""
+
+    gradients: Mapping[str, Gradient]
+    torch_errors: Mapping[str, float]
+
+
+def reference(network: Network, values: Mapping[str, Array]) -> Reference:
+    """The step on these images, labels, masks and parameters."""
+    peer = _torch_gradients(network, values)
+    exact: dict[str, Gradient] = {}
+    errors: dict[str, float] = {}
+
+    def keep(name: str, gradient: Gradient) -> None:
+        exact[name] = gradient
+        errors[name] = relative_error(peer.pop(name), gradient)
+
     units = executor.units(network, ORACLES)
-    batch = len(values[IMAGES])
-    loss = executor.sweep(network, units, values, np.float64(1 / batch), use_gradient)
-    return float(loss) / batch
+    executor.sweep(network, units, values, np.float64(1 / len(values[IMAGES])), keep)
+    order = list(network.parameters)
+    return Reference({name: exact[name] for name in order}, {name: errors[name] for name in order})
 
 
-def torch_gradients(network: Network, values: Mapping[str, Array]) -> dict[str, Array]:
-    """The parameters' gradients as PyTorch computes them in the values' own dtype."""
-    parameters = {name: values[name] for name in network.parameters}
-    inputs = {name: array for name, array in values.items() if name not in parameters}
-    return TorchSteps(network, parameters, inputs).gradients()
+def relative_error(got: Array, exact: Gradient) -> float:
+    """In the L2 norm; a part at a time, so that large weights are not copied."""
+    difference = size = 0.0
+    step = max(1, len(got) * (1 << 20) // max(1, got.size))
+    for low in range(0, len(got), step):
+        part = torch.from_numpy(exact[low : low + step])
+        difference += float((torch.from_numpy(got[low : low + step]) - part).square_().sum())
+        size += float(part.square().sum())
+    return sqrt(difference / size) if size else (0.0 if difference == 0 else float("inf"))
+
+
+def _torch_gradients(network: Network, values: Mapping[str, Array]) -> dict[str, Array]:
+    """As PyTorch computes them in float32."""
+    single = {name: a.astype(np.float32, copy=False) if a.dtype.kind == "f" else a for name, a in values.items()}
+    parameters = {name: single.pop(name) for name in network.parameters}
+    return TorchSteps(network, parameters, single).gradients()
 
 
 def _conv2d(x: Array, w: Array, b: Array | None, **options: Any) -> tuple[Float64, Pullback]:
-    conv = Convolution(SimpleNamespace(**options), options["groups"])
+    conv = Convolution(SimpleNamespace(**options))
     x64 = torch.from_numpy(np.asarray(x, np.float64))
 
-    def pullback(dy: Array, needs: tuple[bool, bool, bool]) -> tuple[Array | None, ...]:
+    def pullback(dy: Array, needs: tuple[bool, bool, bool]) -> tuple[Gradient | None, ...]:
         gradient = torch.from_numpy(dy)
-        dx, dw = conv.backward(gradient, x64, _double(w), needs[:2])
+        dense = conv.is_dense(x.shape, w.shape)
+        dx, dw = conv.backward(gradient, x64, _double(w), (needs[0], needs[1] and not dense))
         db = gradient.sum((0, 2, 3)).numpy() if needs[2] else None
-        return dx.numpy() if needs[0] else None, dw.numpy() if needs[1] else None, db
+        outer = Outer(dy.reshape(len(x), -1), x64.numpy().reshape(len(x), -1), w.shape) if dense else dw.numpy()
+        return dx.numpy() if needs[0] else None, outer if needs[1] else None, db
 
     return conv.forward(x64, _double(w), None if b is None else _double(b)).numpy(), pullback
 

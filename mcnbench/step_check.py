@@ -8,19 +8,22 @@ held to its bound.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 import torch
 
-from mcnbench.arrays import Array
+from mcnbench.arrays import Array, Shape
 from mcnbench.bounds import Precision, error_ratio
 from mcnbench.network import Layer
 from mcnbench.recording import Recorded
 
 Tensor = torch.Tensor
 
+PART = 1 << 19  # elements that are compared at a time: their float64 intermediates stay in the caches
+SAMPLE = 1 << 14  # elements by which it is judged whether a comparison tells anything
 TELLING = 1e-3  # of the elements: where fewer are larger than their bound, zeros in their place might have passed
 
 
@@ -66,34 +69,52 @@ class Judging:
         """Compares got with wanted, both the part of `output` that begins at `offset` along `axis`."""
         if got.shape != tuple(wanted.shape):
             raise WrongShape(f"{self.layers} {output} has shape {got.shape}, wanted {tuple(wanted.shape)}")
-        if self._factor and bound.ndim == 4:
-            bound = bound.amax((2, 3), keepdim=True).mul(self._factor).expand_as(wanted)
-        telling, size = self._telling.get(output, (0, 0))
-        self._telling[output] = telling + int((wanted.abs() > bound).sum()), size + got.size
         if not got.size:
             return
-        ratio = (torch.from_numpy(got).double() - wanted).abs_().div_(bound)
-        worst, place = torch.max(ratio.reshape(-1), 0)
-        if not torch.isfinite(worst):
-            exact = torch.from_numpy(error_ratio(got, wanted.numpy(), bound.numpy()))
-            worst, place = torch.max(exact.reshape(-1), 0)
-        if output in self._worst and float(worst) <= self._worst[output].ratio:
-            return
-        index = tuple(int(i) for i in np.unravel_index(int(place), got.shape))
-        values = float(got[index]), float(wanted[index]), float(bound[index])
-        index = tuple(i + offset * (n == axis) for n, i in enumerate(index))
-        self._worst[output] = Check(self.layers, output, float(worst), index, *values, telling=True)
+        if self._factor and bound.ndim == 4:
+            bound = bound.amax((2, 3), keepdim=True).mul(self._factor).expand_as(wanted)
+        few = max(1, wanted.numel() // SAMPLE)
+        telling, size = self._telling.get(output, (0, 0))
+        sample = wanted.reshape(-1)[::few].abs() > bound.reshape(-1)[::few]
+        self._telling[output] = telling + int(sample.sum()), size + sample.numel()
+        computed = torch.from_numpy(got)
+        for part in _parts(got.shape):
+            ratio = computed[part].double().sub_(wanted[part]).abs_().div_(bound[part])
+            worst, place = torch.max(ratio.reshape(-1), 0)
+            if not torch.isfinite(worst):
+                exact = error_ratio(got[part], wanted[part].numpy(), bound[part].numpy())
+                worst, place = torch.max(torch.from_numpy(np.asarray(exact)).reshape(-1), 0)
+            if output in self._worst and float(worst) <= self._worst[output].ratio:
+                continue
+            inside = np.unravel_index(int(place), ratio.shape)
+            index = tuple(int(i) + (p.start or 0) for i, p in zip(inside, part, strict=True))
+            values = float(got[index]), float(wanted[index]), float(bound[index])
+            index = tuple(i + offset * (n == axis) for n, i in enumerate(index))
+            self._worst[output] = Check(self.layers, output, float(worst), index, *values, telling=True)
 
     def checks(self) -> list[Check]:
         found = []
         for output, check in self._worst.items():
             telling, size = self._telling[output]
-            found.append(check if telling >= TELLING * size else _mistrusted(check))
+            found.append(replace(check, telling=telling >= TELLING * size))
         return found
 
 
-def _mistrusted(check: Check) -> Check:
-    return Check(**{**check.__dict__, "telling": False})
+def _parts(shape: Shape) -> Iterator[tuple[slice, ...]]:
+    """Index tuples that cover an array in parts small enough for the caches: rows, or parts of large rows."""
+    if not shape:
+        yield ()
+        return
+    row = prod(shape[1:])
+    rest = [slice(None)] * (len(shape) - 1)
+    if row > PART:
+        for i in range(shape[0]):
+            for inner in _parts(shape[1:]):
+                yield slice(i, i + 1), *inner
+        return
+    step = max(1, PART // max(1, row))
+    for low in range(0, shape[0], step):
+        yield slice(low, low + step), *rest
 
 
 class Followers:
