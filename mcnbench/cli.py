@@ -37,10 +37,10 @@ def mcnbench() -> None:
     """Is an implementation of convolutional-network blocks right, and how fast is it?"""
 
 
-def main() -> None:
+def main(command: click.Command = mcnbench) -> None:
     """Runs the command line and turns a user's mistake into one sentence and an exit code."""
     try:
-        sys.exit(mcnbench.main(standalone_mode=False))
+        sys.exit(command.main(standalone_mode=False))
     except click.exceptions.Abort:
         click.echo("mcnbench: interrupted", err=True)
         sys.exit(130)

@@ -170,6 +170,7 @@ def sweep(
 
 def _takes_needs(pullback: Callable[..., Any]) -> bool:
     try:
-        return "needs" in inspect.signature(pullback).parameters
+        parameters = inspect.signature(pullback).parameters
     except ValueError:  # a builtin without a signature
         return False
+    return "needs" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -66,5 +66,5 @@ def _read(path: Path) -> Image.Image:
             return image.convert("RGB")
     except UnidentifiedImageError as error:
         raise BadInput(f"image '{path}' is not an image, or of an unknown kind; mend it or take it out") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"image '{path}' cannot be read: {error}; mend it or take it out") from error

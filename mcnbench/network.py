@@ -127,7 +127,7 @@ def free_shapes(layer: Layer, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """The shapes of the labels and the mask that a layer needs: one label a pixel, one factor an element of its x."""
     x = shapes[layer.maps[0]]
     mask = f"{layer.name}.{MASK}"
-    return {name: (x[0], *x[2:]) if name == LABELS else x for name in layer.arguments if name in (LABELS, mask)}
+    return {name: (*x[:1], *x[2:]) if name == LABELS else x for name in layer.arguments if name in (LABELS, mask)}
 
 
 def names() -> tuple[str, ...]:

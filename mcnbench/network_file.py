@@ -194,16 +194,16 @@ class _Reader:
             raise unknown("block", table["block"], blocks.names(), where=here)
         options = _options(table, here)
         layer = Layer(name, table["block"], options, self._arguments(table, here))
-        for free, shape in free_shapes(layer, self.shapes).items():
-            if self.shapes.setdefault(free, shape) != shape:
-                raise BadInput(
-                    f"{here} needs labels of shape {shape[1:]} an image, but others need {self.shapes[free][1:]}"
-                )
+        free = free_shapes(layer, self.shapes)
         try:
-            shape = blocks.block(layer.block).output_shape(argument_shapes(layer, self.shapes), options)
+            shape = blocks.block(layer.block).output_shape(argument_shapes(layer, self.shapes | free), options)
         except ValueError as error:
             sizes = ", ".join(f"{source} {_size(self.shapes[source])}" for source in layer.maps)
             raise BadInput(f"{here} ({layer.block}) does not fit its input {sizes}: {error}") from error
+        for value, needed in free.items():
+            if self.shapes.setdefault(value, needed) != needed:
+                there = self.shapes[value]
+                raise BadInput(f"{here} needs {value} of shape {needed[1:]} an image, but another layer {there[1:]}")
         self.shapes[name] = shape
         self.layers[name] = layer
         return layer

@@ -79,7 +79,7 @@ class Judging:
         self._telling[output] = telling + int(sample.sum()), size + sample.numel()
         computed = torch.from_numpy(got)
         for part in _parts(got.shape):
-            ratio = computed[part].double().sub_(wanted[part]).abs_().div_(bound[part])
+            ratio = (computed[part] - wanted[part]).abs_().div_(bound[part])
             worst, place = torch.max(ratio.reshape(-1), 0)
             if not torch.isfinite(worst):
                 exact = error_ratio(got[part], wanted[part].numpy(), bound[part].numpy())

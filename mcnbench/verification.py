@@ -230,3 +230,10 @@ def _tensor(a: Array | np.float64) -> Tensor:
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(a, np.float64).reshape(np.shape(a)))
+
+
+if __name__ == "__main__":
+    from mcnbench.cli import main
+    from mcnbench.verification_table import command
+
+    main(command)

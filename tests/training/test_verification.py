@@ -1,0 +1,306 @@
+"""Verification of a step: right backends hold, planted faults are found and named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import impl.numpy_cpu as numpy_cpu
+import mcnbench
+from mcnbench.arrays import Array
+from mcnbench.backends import Backend
+from mcnbench.backends.torch.training import TorchSteps
+from mcnbench.network import Network
+from mcnbench.training import Trainer
+from mcnbench.verification import Verification, judge, record
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def verify(network: Network, backend: Backend, folder: Path, steps: int = 2, **options: Any) -> Verification:
+    """What is found after so many steps: only then have velocities and biases values that can be wrong."""
+    trainer = Trainer(network, backend, 2, seed=1, **options)
+    for _ in range(steps):
+        trainer.step()
+    record(trainer, folder, seed=2)
+    return judge(network, folder)
+
+
+@pytest.mark.parametrize("which", ["chain", "graph"])
+@pytest.mark.parametrize(("backend", "variant"), [("numpy", None), ("torch", "contiguous"), ("torch", "channels_last")])
+def test_right_backends_hold(
+    which: str, backend: str, variant: str | None, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    network = request.getfixturevalue(which)
+    found = verify(network, mcnbench.backend(backend), tmp_path, variant=variant)
+    assert (found.verdict, found.message) == ("HOLDS", None)
+    assert 0.1 < found.error_ratio <= 1
+    assert {g.parameter for g in found.gradients} == set(network.parameters)
+    assert max(g.ours for g in found.gradients) < 1e-5
+    assert found.error_multiple is not None
+    assert 0.2 < found.error_multiple < 5
+    judged = {name for check in found.checks for name in check.layers.split("+")}
+    assert judged >= {layer.name for layer in network.layers} | set(network.parameters)
+
+
+def test_float64_holds_too(chain: Network, altered: Callable[..., Backend], tmp_path: Path) -> None:
+    assert verify(chain, altered(), tmp_path, dtype="float64").verdict == "HOLDS"
+    rounded = altered(conv2d=changed(numpy_cpu.conv2d, y=lambda y: y.astype("f4").astype("f8")), fused={})
+    (tmp_path / "rounded").mkdir()
+    assert verify(chain, rounded, tmp_path / "rounded", dtype="float64").verdict == "VIOLATED"
+
+
+Change = Callable[[Array], Array]
+
+
+def changed(block: Callable[..., Any], y: Change | None = None, **gradients: Change) -> Callable[..., Any]:
+    """The block with something done to its output, or to its dx, dw, db."""
+
+    def function(*inputs: Array, **options: Any) -> Any:
+        made, own = block(*inputs, **options)
+
+        def pullback(dy: Array) -> tuple[Array | None, ...]:
+            made = zip(("dx", "dw", "db"), own(dy), strict=False)
+            return tuple(gradients[name](d) if name in gradients and d is not None else d for name, d in made)
+
+        return (y(made) if y else made), pullback
+
+    return function
+
+
+def put(value: float, *where: Any) -> Change:
+    """Sets the elements there to the value."""
+
+    def change(a: Array) -> Array:
+        a = a.copy()
+        a[where] = value
+        return a
+
+    return change
+
+
+conv2d, conv2d_relu = numpy_cpu.conv2d, numpy_cpu.fused["conv2d", "relu"]
+
+
+def relu_forgotten(x: Array, w: Array, b: Array | None, *, slope: float, **options: Any) -> Any:
+    return conv2d(x, w, b, **options)
+
+
+def relu_forgotten_backward(x: Array, w: Array, b: Array | None, *, slope: float, **options: Any) -> Any:
+    return conv2d_relu(x, w, b, slope=slope, **options)[0], conv2d(x, w, b, **options)[1]
+
+
+def bias_forgotten(x: Array, w: Array, b: Array | None, **options: Any) -> Any:
+    y, pullback = conv2d(x, w, b, **options)
+    return (y if b is None else y - b[:, None, None]), pullback
+
+
+def alpha_divided_by_the_window(x: Array, *, window: int, kappa: float, alpha: float, beta: float) -> Any:
+    return numpy_cpu.local_response_norm(x, window=window, kappa=kappa, alpha=alpha / window, beta=beta)
+
+
+def mask_ignored(x: Array, mask: Array) -> Any:
+    return x * 1, lambda dy: (dy * 1, None)
+
+
+def first_call_again() -> Callable[..., Any]:
+    """A cache whose key forgets the values."""
+    known: dict[Any, Any] = {}
+
+    def function(*inputs: Array, **options: Any) -> Any:
+        key = (*(None if a is None else a.shape for a in inputs), str(options))
+        if key not in known:
+            known[key] = conv2d(*inputs, **options)
+        return known[key]
+
+    return function
+
+
+def momentum_of_the_new_gradient(
+    w: Array, v: Array, dw: Array, *, lr: float, momentum: float, weight_decay: float
+) -> None:
+    """v = momentum (v + dw + decay w)."""
+    v[...] = momentum * (v + dw + weight_decay * w)
+    w -= lr * v
+
+
+def nesterov(w: Array, v: Array, dw: Array, *, lr: float, momentum: float, weight_decay: float) -> None:
+    gradient = dw + weight_decay * w
+    v[...] = momentum * v + gradient
+    w -= lr * (gradient + momentum * v)
+
+
+def decay_on_everything(w: Array, v: Array, dw: Array, *, lr: float, momentum: float, weight_decay: float) -> None:
+    v[...] = momentum * v + dw + 0.0005 * w
+    w -= lr * v
+
+
+def decay_outside_momentum(w: Array, v: Array, dw: Array, *, lr: float, momentum: float, weight_decay: float) -> None:
+    v[...] = momentum * v + dw
+    w -= lr * (v + weight_decay * w)
+
+
+def ends_before_the_last(w: Array, v: Array, dw: Array, **options: float) -> None:
+    last = w.reshape(-1)[-1].copy(), v.reshape(-1)[-1].copy()
+    numpy_cpu.sgd(w, v, dw, **options)
+    w[(-1,) * w.ndim], v[(-1,) * v.ndim] = last
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
+    # what is wrong: the functions that replace the backend's; the layers and the output where it must be found
+    "dx a little too large": ({"conv2d": changed(conv2d, dx=lambda a: a * np.float32(1.0001))}, "fc4", "dx"),
+    "dw scaled": ({"conv2d": changed(conv2d, dw=lambda a: a * 2)}, "fc4", "dw"),
+    "db of one filter missing": ({"conv2d": changed(conv2d, db=put(0, 0))}, "fc4", "db"),
+    "y through float16": ({"conv2d": changed(conv2d, y=lambda a: a.astype("f2").astype("f4"))}, "fc4", "y"),
+    "y of the first image for all": ({"conv2d": changed(conv2d, y=lambda a: a[[0] * len(a)])}, "fc4", "y"),
+    "bias forgotten": ({"conv2d": bias_forgotten}, "fc4", "y"),
+    "values of the first call": ({"conv2d": first_call_again()}, "fc4", "y"),
+    "fused: ReLU forgotten": ({"fused": {("conv2d", "relu"): relu_forgotten}}, "fc3+relu3", "y"),
+    "fused: ReLU forgotten backward": ({"fused": {("conv2d", "relu"): relu_forgotten_backward}}, "fc3+relu3", "dw"),
+    "fused: dw scaled": ({"fused": {("conv2d", "relu"): changed(conv2d_relu, dw=lambda a: a * 2)}}, "fc3+relu3", "dw"),
+    "fused: y a little too large": (
+        {"fused": {("conv2d", "relu"): changed(conv2d_relu, y=lambda a: a * np.float32(1.001))}},
+        "conv1+relu1",
+        "y",
+    ),
+    "dropout's mask ignored": ({"dropout": mask_ignored}, "drop3", "y"),
+    "dropout's scale ignored backward": ({"dropout": changed(numpy_cpu.dropout, dx=lambda a: a * 0.6)}, "drop3", "dx"),
+    "alpha divided by the window": ({"local_response_norm": alpha_divided_by_the_window}, "norm1", "y"),
+    "last row of the pooling": ({"max_pool2d": changed(numpy_cpu.max_pool2d, y=put(0, ..., -1, 0))}, "pool1", "y"),
+    "pooling's gradient doubled": ({"max_pool2d": changed(numpy_cpu.max_pool2d, dx=lambda a: a * 2)}, "pool2", "dx"),
+    "softmax's gradient doubled": (
+        {"softmax_log_loss": changed(numpy_cpu.softmax_log_loss, dx=lambda a: a * 2)},
+        "loss",
+        "dx",
+    ),
+    "momentum of the new gradient": ({"sgd": momentum_of_the_new_gradient}, "fc4.w", "v"),
+    "Nesterov's momentum": ({"sgd": nesterov}, "fc4.w", "w"),
+    "weight decay on biases": ({"sgd": decay_on_everything}, "fc4.b", "v"),
+    "weight decay outside momentum": ({"sgd": decay_outside_momentum}, "fc4.w", "v"),
+    "no update": ({"sgd": lambda w, v, dw, **options: None}, "conv1.w", "w"),
+    "update without the last element": ({"sgd": ends_before_the_last}, "conv1.w", "w"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_are_found(fault: str, chain: Network, altered: Callable[..., Backend], tmp_path: Path) -> None:
+    functions, layers, output = FAULTS[fault]
+    found = verify(chain, altered(**functions), tmp_path)
+    assert found.verdict == "VIOLATED"
+    assert found.message is not None
+    assert "error / bound" in found.message
+    assert "\n" not in found.message
+    assert (layers, output) in {(c.layers, c.output) for c in found.checks if c.ratio > 1}
+
+
+def test_the_message_says_where(chain: Network, altered: Callable[..., Backend], tmp_path: Path) -> None:
+    wrong = changed(numpy_cpu.max_pool2d, y=put(np.nan, 1, 3, 1, 1))
+    found = verify(chain, altered(max_pool2d=wrong), tmp_path, steps=0)
+    assert found.message is not None
+    assert found.message.startswith("pool1 y[1, 3, 1, 1] is nan, wanted ")
+
+
+def test_an_output_of_another_shape(chain: Network, altered: Callable[..., Backend], tmp_path: Path) -> None:
+    wrong = changed(numpy_cpu.softmax_log_loss, y=lambda a: a.reshape(1))
+    found = verify(chain, altered(softmax_log_loss=wrong), tmp_path)
+    assert (found.verdict, found.error_ratio) == ("VIOLATED", np.inf)
+    assert found.message == "loss y has shape (1,), wanted ()"
+
+
+def test_wrong_sums_in_a_graph_are_found(graph: Network, tmp_path: Path) -> None:
+    """A framework's own step that forgets one reader of a value."""
+
+    class Forgetful(TorchSteps):
+        def observed(self, inputs: Any, see: Any) -> None:
+            def wrong(name: str, array: Array) -> None:
+                see(name, array * np.float32(0.5) if name == "stem_relu/d" else array)
+
+            super().observed(inputs, wrong)
+
+    found = verify(graph, own_step(Forgetful), tmp_path)
+    assert found.verdict == "VIOLATED"
+    assert any(check.layers == "stem_relu" and check.ratio > 1 for check in found.checks)
+
+
+def test_an_own_step_that_is_wired_wrongly_is_found(graph: Network, tmp_path: Path) -> None:
+    class Crossed(TorchSteps):
+        def _run(self, run: Any, given: Any) -> torch.Tensor:
+            if run[0].name == "sum":
+                given = [given[0], given[1], given[2] + 0 * given[1] * given[2] + given[1]]
+            return super()._run(run, given)
+
+    found = verify(graph, own_step(Crossed), tmp_path)
+    assert found.verdict == "VIOLATED"
+
+
+def test_an_own_step_with_the_sum_of_the_losses_is_found(chain: Network, tmp_path: Path) -> None:
+    class Summed(TorchSteps):
+        def _loss(self, inputs: Any, outputs: Any = None, readings: Any = None) -> torch.Tensor:
+            return super()._loss(inputs, outputs, readings) * len(inputs["images"])
+
+    found = verify(chain, own_step(Summed), tmp_path)
+    assert found.verdict == "VIOLATED"
+    assert any(check.layers == "loss" and check.output == "d" and check.ratio > 1 for check in found.checks)
+
+
+def own_step(steps: Callable[..., Any]) -> Backend:
+    torch_backend = mcnbench.backend("torch").implementation
+    return Backend(
+        "own", type("Own", (), {**vars(torch_backend), "training_step": staticmethod(steps), "variants": ()})
+    )
+
+
+def test_a_step_that_shows_nothing_is_mistrusted(
+    chain: Network, altered: Callable[..., Backend], tmp_path: Path
+) -> None:
+    """Biases so low that every ReLU is shut: outputs and gradients are zero, whatever the blocks do."""
+    shut = altered(prepare=lambda w: np.full_like(w, -1e6) if w.shape == (12,) else w)
+    found = verify(chain, shut, tmp_path, steps=0)
+    assert found.verdict == "MISTRUSTED"
+    assert found.message is not None
+    assert "is almost all zero or below its bound: nothing was shown" in found.message
+    assert ("fc3+relu3", "y") in {(c.layers, c.output) for c in found.checks if not c.telling}
+
+
+def test_the_recording_side_needs_no_torch() -> None:
+    code = (
+        "import sys, tempfile, pathlib, mcnbench\n"
+        "from mcnbench import network\n"
+        "from mcnbench.training import Trainer\n"
+        "from mcnbench.verification import record\n"
+        f"trainer = Trainer(network.load({str(DATA / 'chain.toml')!r}), mcnbench.backend('numpy'), 2)\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    record(trainer, pathlib.Path(folder), seed=1)\n"
+        "print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_the_command_prints_every_layer_and_tells_right_from_wrong(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mcnbench.verification"]
+    right = subprocess.run([*command, str(DATA / "chain.toml")], capture_output=True, text=True, check=False)
+    assert right.returncode == 0, right.stderr
+    assert "HOLDS: worst error / bound 0." in right.stdout
+    assert "conv1+relu1" in right.stdout
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(
+        "from impl.numpy_cpu import *\nfrom impl.numpy_cpu import conv2d as right\nfused = {}\n"
+        "def conv2d(*inputs, **options):\n"
+        "    y, pullback = right(*inputs, **options)\n"
+        "    return y * 1.01, pullback\n"
+    )
+    found = subprocess.run(
+        [*command, str(DATA / "chain.toml"), "-b", str(wrong)], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 1
+    assert "VIOLATED: worst error / bound" in found.stdout
+    unknown = subprocess.run([*command, "alexnot"], capture_output=True, text=True, check=False)
+    assert (unknown.returncode, unknown.stderr) == (2, "mcnbench: unknown network 'alexnot'; did you mean 'alexnet'?\n")
