@@ -93,7 +93,7 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
         slope = np.abs(_slopes(d, p))
         e_slope = _power_roundings(p - 1, u)
         value = factor * slope
-        e_x = value * (e_factor + e_slope + e_factor * e_slope) + eta * (2 + dy + factor + slope + powers)
+        e_x = value * (e_factor + e_slope + e_factor * e_slope) + 4 * eta * (2 + dy + factor + slope + powers)
         e_x = judged(e_x, value, precision, size, total, y, factor, slope, dy * slope, _forms(size, p))
     undefined = (d == 0) & (p < 1)
     if options.root and p != 1:

@@ -171,6 +171,17 @@ def test_labels_outside_are_refused(who, name, label):
         call(who, name, np.ones(MAP, np.float32), labels)
 
 
+@pytest.mark.parametrize("who", ["oracle", "numpy", "torch"])
+@pytest.mark.parametrize("name", ["log_loss", "softmax_log_loss"])
+@pytest.mark.parametrize("dtype", ["int32", "uint8"])
+def test_labels_of_any_integer_type(who, name, dtype):
+    inputs, _ = sample(name)
+    wanted, _ = call(who, name, *inputs)
+    got, pullback = call(who, name, inputs[0], inputs[1].astype(dtype))
+    assert got == wanted
+    assert pullback(np.ones((), got.dtype))[1] is None
+
+
 def test_options_from_data():
     made = make("max_pool2d", {"window": [3, 2], "stride": 2})
     assert made == blocks.block("max_pool2d").Options(window=(3, 2), stride=2, padding=0, ceil_mode=False)

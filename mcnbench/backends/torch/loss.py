@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from mcnbench.backends.torch.vjp import Result, Tensor, block
+from mcnbench.backends.torch.vjp import Result, Tensor, block, check, vjp
 
 
 def softmax(x: Tensor, *, temperature: float = 1.0) -> Result:
@@ -13,14 +13,14 @@ def softmax(x: Tensor, *, temperature: float = 1.0) -> Result:
 
 
 def log_loss(x: Tensor, labels: Tensor) -> Result:
-    _check_labels(x, labels)
+    _check_labels("log_loss", x, labels)
     # Gathered before the logarithm: its gradient at a channel of 0 would be 0 / 0.
-    return block("log_loss", lambda x, labels: -x.gather(1, labels[:, None]).log().sum(), x, labels)
+    return vjp(lambda x, labels: -x.gather(1, labels[:, None].long()).log().sum(), x, labels)
 
 
 def softmax_log_loss(x: Tensor, labels: Tensor) -> Result:
-    _check_labels(x, labels)
-    return block("softmax_log_loss", lambda x, labels: F.cross_entropy(x, labels, reduction="sum"), x, labels)
+    _check_labels("softmax_log_loss", x, labels)
+    return vjp(lambda x, labels: F.cross_entropy(x, labels.long(), reduction="sum"), x, labels)
 
 
 def p_distance(x: Tensor, target: Tensor, *, p: float, root: bool = True) -> Result:
@@ -36,7 +36,8 @@ def p_distance(x: Tensor, target: Tensor, *, p: float, root: bool = True) -> Res
     return block("p_distance", function, x, target, p=p, root=root)
 
 
-def _check_labels(x: Tensor, labels: Tensor) -> None:
-    """Torch ignores pixels with the label -100."""
+def _check_labels(name: str, x: Tensor, labels: Tensor) -> None:
+    """Beside the sizes the values: torch ignores pixels with the label -100."""
+    check(name, x, labels)
     if labels.numel() and not (labels.min() >= 0 and labels.max() < x.shape[1]):
         raise ValueError(f"x has {x.shape[1]} channels, but labels run from {int(labels.min())} to {int(labels.max())}")
