@@ -27,8 +27,14 @@ def pytest_benchmark(files: Sequence[RunFile]) -> str:
     benchmarks = [_benchmark(ours) for _, ours in good.groupby(key, observed=True, sort=False, dropna=False)]
     last = files[-1].run
     content = {
-        "machine_info": last.machine,
-        "commit_info": last.git,
+        "machine_info": {
+            "node": str(last.machine.get("host", "")),
+            "processor": frames.machine_name(files[-1]),
+            "python_version": last.versions.get("python", ""),
+            "cpu": {"brand_raw": frames.machine_name(files[-1])},
+            "mcnbench": last.machine,
+        },
+        "commit_info": {"id": last.git.get("commit"), "dirty": last.git.get("changed")},
         "benchmarks": benchmarks,
         "datetime": last.started,
         "version": VERSION,

@@ -67,27 +67,22 @@ def contents(runs: Iterable[Path]) -> dict[str, bytes]:
     }
     return {
         **{name: content for part in found for name, content in _part(part).items()},
-        **{name: encoded(document) for name, document in documents.items()},
+        **{name: document.encode() for name, document in documents.items()},
     }
-
-
-def encoded(document: str) -> bytes:
-    """UTF-8; half a surrogate pair, which JSON can smuggle in, becomes a question mark."""
-    return document.encode("utf-8", "replace")
 
 
 def _part(part: Part) -> dict[str, bytes]:
     files = {
-        f"{part.key}.md": encoded(text.as_markdown(part.table) + "\n"),
-        f"{part.key}.csv": encoded(text.as_csv(part.table)),
-        f"{part.key}.tex": encoded(text.as_latex(part.table, caption(part.title, part.table)) + "\n"),
+        f"{part.key}.md": (text.as_markdown(part.table) + "\n").encode(),
+        f"{part.key}.csv": text.as_csv(part.table).encode(),
+        f"{part.key}.tex": (text.as_latex(part.table, caption(part.title, part.table)) + "\n").encode(),
     }
     for drawing in part.drawings:
         name = f"{part.key}-{drawing.key}"
         figure = drawing.draw()
         for format in figures.FORMATS:
             files[f"{name}.{format}"] = figures.save(figure, format)
-        files[f"{name}.csv"] = encoded(text.as_csv(drawing.data))
+        files[f"{name}.csv"] = text.as_csv(drawing.data).encode()
     return files
 
 

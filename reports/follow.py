@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from reports import folder, frames, page
+from reports import frames, page
 from reports.parts import parts
 
 SECONDS = 5
@@ -24,7 +24,7 @@ def follow(runs: Sequence[Path], target: Path, wait: Callable[[float], None] = t
             size, ended = now, has_ended(runs[-1])
             files = frames.read(runs[:-1]) + frames.read(runs[-1:])
             html = page.render(parts(files, running=not ended), files, None if ended else SECONDS)
-            replace(target, folder.encoded(html))
+            replace(target, html.encode())
             yield sum(len(file.measurements) for file in files)
             if ended:
                 return

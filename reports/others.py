@@ -9,14 +9,13 @@ read, in seconds; its other kinds of benchmark are named in a note. `reports.exp
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reports.runfile import Measurement, Run, RunFile, RunFileError
+from reports.runfile import Measurement, Run, RunFile, RunFileError, parse_json
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,12 @@ class Foreign(RunFile):
 def read(path: Path) -> Foreign:
     """The results of another tool; raises RunFileError with one sentence for what cannot be read."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except OSError as error:
         raise RunFileError(f"cannot read '{path}': {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunFileError(f"'{path}': not JSON ({error})") from error
+    except UnicodeDecodeError as error:
+        raise RunFileError(f"'{path}': not UTF-8") from error
+    content = parse_json(text, f"'{path}'")
     if isinstance(content, dict):
         try:
             if "machine_info" in content and "benchmarks" in content:

@@ -285,6 +285,21 @@ def _text(path: Path) -> tuple[str, list[str]]:
         raise RunFileError(f"run file '{path}', line {number}: not UTF-8") from error
 
 
+def parse_json(text: str, where: str) -> Any:
+    """The text's content; raises RunFileError, beginning with `where`, for what no reader could use."""
+    try:
+        content = json.loads(text)
+        if "\\ud" in text.lower():  # the escape of half a surrogate pair is JSON, but no text that can be written again
+            json.dumps(content, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise RunFileError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
+    except UnicodeEncodeError as error:
+        raise RunFileError(f"{where}: half a surrogate pair, which is no character") from error
+    except (ValueError, RecursionError) as error:
+        raise RunFileError(f"{where}: a number with too many digits, or brackets nested too deep") from error
+    return content
+
+
 def is_object(text: str) -> bool:
     """Whether the text is one complete JSON object, so not a line that was cut off."""
     try:
@@ -295,12 +310,7 @@ def is_object(text: str) -> bool:
 
 def _parse(path: Path, number: int, text: str) -> Line:
     where = f"run file '{path}', line {number}"
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise RunFileError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
-    except (ValueError, RecursionError) as error:
-        raise RunFileError(f"{where}: a number with too many digits, or brackets nested too deep") from error
+    content = parse_json(text, where)
     if not isinstance(content, dict) or "kind" not in content:
         raise RunFileError(f"{where}: wanted a JSON object with the key 'kind'")
     if not isinstance(content["kind"], str) or content["kind"] not in KINDS:

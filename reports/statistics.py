@@ -58,7 +58,7 @@ def by_round(samples: pd.DataFrame) -> pd.Series[float]:
 
     `samples` has the columns `launch`, `round` and `seconds`; rows without a time are left out.
     """
-    timed = samples.dropna(subset="seconds")
+    timed = samples.loc[samples["seconds"].notna(), ["launch", "round", "seconds"]]
     return timed.groupby(["launch", "round"], observed=True)["seconds"].median()
 
 
@@ -70,5 +70,7 @@ def time(samples: pd.DataFrame) -> Estimate:
 def ratio(ours: pd.DataFrame, peer: pd.DataFrame) -> Estimate:
     """How many times as fast `ours` is as `peer` per sample: the median, over the rounds that both have, of the peer's
     time over ours in the same round. Above 1 ours is faster. Without a common round there is nothing to say (NaN)."""
+    if peer.empty:
+        return NOTHING
     both = pd.concat([by_round(peer), by_round(ours)], axis=1, join="inner", keys=["peer", "ours"])
     return estimate((both["peer"] / both["ours"]).to_numpy(np.float64))

@@ -1,10 +1,21 @@
 """Figures of the tables of `reports.tables`: one function per figure, DataFrame -> matplotlib Figure."""
 
-from reports.figures.bars import images_per_second, ratios
+from reports.figures.bars import MOST_PANELS, PANEL, images_per_second, ratios
 from reports.figures.curves import history, scaling
 from reports.figures.errors import errors
 from reports.figures.style import COLOURS, FAINT, FORMATS, INK, save
 
 __all__ = [
-    "COLOURS", "FAINT", "FORMATS", "INK", "errors", "history", "images_per_second", "ratios", "save", "scaling",
+    "COLOURS",
+    "FAINT",
+    "FORMATS",
+    "INK",
+    "MOST_PANELS",
+    "PANEL",
+    "errors",
+    "history",
+    "images_per_second",
+    "ratios",
+    "save",
+    "scaling",
 ]  # fmt: skip

@@ -17,11 +17,16 @@ from reports import published
 from reports.figures.style import FAINT, INK, STYLE, colours, name
 from reports.text import COLUMNS, cell
 
+PANEL = ["network", "batch", "device", "threads"]
+MOST_PANELS = 24
+MOST_BARS = 60
+"""More would not be read; the table beside the figure has them all."""
+
 
 def images_per_second(table: pd.DataFrame, columns: int = 2) -> Figure:
     """Images per second of `tables.training_speed`: a panel per network and batch, each with an axis of its own from 0,
     because the networks differ by a factor of twenty."""
-    panels = list(table.groupby(["network", "batch", "device", "threads"], sort=False, observed=True, dropna=False))
+    panels = list(table.groupby(PANEL, sort=False, observed=True, dropna=False))[:MOST_PANELS]
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     bars = max(len(panel) + panel.filter(like="published ").notna().any().sum() for _, panel in panels)
@@ -102,7 +107,7 @@ def _finish(axes: Axes, labels: list[str], unit: str) -> None:
 def ratios(table: pd.DataFrame, peer: str = "torch") -> Figure:
     """How many times as fast as the peer each backend is, with its interval; the line is the peer. Backends that have
     no ratio, because they or the peer are not verified, are named without a bar."""
-    shown = table[table["backend"] != peer]
+    shown = table[table["backend"] != peer].head(MOST_BARS)
     paint = colours([str(name) for name in table["backend"]])
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.8, 0.9 + 0.26 * max(1, len(shown))), layout="constrained")
@@ -110,7 +115,7 @@ def ratios(table: pd.DataFrame, peer: str = "torch") -> Figure:
         labels: list[str] = []
         for row in shown.to_dict("records"):
             y = len(labels)
-            labels.append(f"{name(published.title(str(row['network'])))}, {name(str(row['backend']))}")
+            labels.append(f"{name(published.title(str(row['network'])), 16)}, {name(str(row['backend']), 16)}")
             if pd.notna(row["ratio"]):
                 _bar(axes, y, row, "ratio", paint[str(row["backend"])], number=False)
                 axes.annotate(

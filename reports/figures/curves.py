@@ -16,7 +16,7 @@ from reports.figures.style import FAINT, INK, STYLE, colours, name
 def scaling(table: pd.DataFrame) -> Figure:
     """Images per second over the number of devices or processes (`tables.multi_gpu`): a line per backend with its 95%
     intervals, dotted where it would be if each device brought as much as the first; what was published is dashed."""
-    networks = list(table.groupby("network", sort=False, observed=True))
+    networks = list(table.groupby("network", sort=False, observed=True))[:MOST_PANELS]
     paint = colours([str(backend) for backend in table["backend"].dropna()])
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.8, 3.0 * len(networks)), layout="constrained")
@@ -53,13 +53,13 @@ def history(table: pd.DataFrame) -> Figure:
     first run: 1.1 is 10% slower than it was then. Runs stand at equal distances, in the order of time."""
     order = {run: i + 1 for i, run in enumerate(table.sort_values("started")["run"].unique())}
     paint = colours([str(case) for case in table["case"]])
-    panels = list(table.groupby("backend", sort=False, observed=True))
+    panels = list(table.groupby("backend", sort=False, observed=True))[:MOST_PANELS]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.8, 2.6 * len(panels)), layout="constrained")
         for i, (backend, ours) in enumerate(panels):
             axes = figure.add_subplot(len(panels), 1, i + 1)
             ends = []
-            for (case, *_), rows in ours.groupby(SERIES, sort=False, observed=True):
+            for (case, *_), rows in list(ours.groupby(SERIES, sort=False, observed=True))[:MOST_LINES]:
                 x = [order[run] for run in rows["run"]]
                 y = (rows["seconds"] / rows["seconds"].iloc[0]).to_numpy()
                 axes.plot(x, y, color=paint[str(case)], linewidth=1.2, marker="o", markersize=3 if len(x) < 40 else 0)
@@ -75,6 +75,8 @@ def history(table: pd.DataFrame) -> Figure:
 
 
 SERIES = ["case", "machine", "device", "dtype", "threads", "batch", "workers"]
+MOST_PANELS = 12
+MOST_LINES = 60
 PUBLISHED = "published cuDNN"
 
 

@@ -14,13 +14,15 @@ MEANING = {
     "error_multiple": ("error / error of torch float32", "torch"),
 }
 LEAST = 1e-4
+MOST_BLOCKS = 60
 
 
 def errors(verdicts: pd.DataFrame, column: str = "worst_ratio") -> Figure:
     """One dot per verdict (`frames.verdicts`) that has the number, a row per block, on a logarithmic axis; the line at
     1 is the bound or torch. What is below 1e-4, exact results included, stands at the left edge."""
     known = verdicts.dropna(subset=column)
-    blocks = sorted(known["block"].unique())
+    blocks = sorted(known["block"].unique())[:MOST_BLOCKS]
+    known = known[known["block"].isin(blocks)]
     backends = list(dict.fromkeys(known["backend"]))
     paint = colours(backends)
     label, line = MEANING[column]

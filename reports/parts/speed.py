@@ -67,7 +67,7 @@ def _headline(table: pd.DataFrame, peer: str) -> str:
 
 
 def _panels(table: pd.DataFrame) -> list[pd.DataFrame]:
-    return [panel for _, panel in table.groupby(["network", "batch", "device", "threads"], sort=False, observed=True)]
+    return [panel for _, panel in table.groupby(figures.PANEL, sort=False, observed=True)][: figures.MOST_PANELS]
 
 
 def _speeds_in_words(table: pd.DataFrame) -> str:
@@ -81,6 +81,6 @@ def _speeds_in_words(table: pd.DataFrame) -> str:
 
 
 def _ratios_in_words(table: pd.DataFrame, peer: str) -> str:
-    rows = [row for row in table.to_dict("records") if row["backend"] != peer]
+    rows = [row for row in table.to_dict("records") if row["backend"] != peer][:60]
     said = [f"{published.title(str(row['network']))}, {row['backend']}: {cell(row, 'ratio')}." for row in rows]
     return f"Bar chart of times as fast as {peer}, with 95% intervals. " + " ".join(said)
