@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: speed test check format clean
+.PHONY: speed test check browser format clean
 
 speed: .venv/ready  ## the main job: time training steps of the six networks, ours beside PyTorch
 	$(BIN)/mcnbench run training-speed
@@ -15,6 +15,10 @@ check: .venv/ready  ## style, types, direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+browser: .venv/ready  ## Chromium and Playwright, for the test of the report's page; without them it is skipped
+	command -v chromium || apt-get install --yes -qq --no-install-recommends chromium
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
 
 format: .venv/ready
 	$(BIN)/ruff format .

@@ -67,7 +67,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(chromium: Any, html: Path) -> Iterator[Any]:
-    """open_page(width=..., color_scheme=...) -> the page; afterwards: nothing on its console, no request but for itself."""
+    """open_page(width=..., color_scheme=...) -> the page; afterwards: an empty console, no request to anywhere."""
     contexts, console, requests = [], [], []
 
     def open_it(width: int = 1200, **options: Any) -> Any:
