@@ -29,7 +29,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-from reports import statistics
 from reports.figures.style import FAINT, STYLE, colours
 
 PEER = "torch"
@@ -45,23 +44,22 @@ def values(samples: pd.DataFrame) -> pd.DataFrame:
 
     `samples` is that of `reports.frames.samples`; only what was verified counts.
     """
-    rows = []
     right = samples[samples["state"] == "ok"]
-    for (run, started, *key), ours in right.groupby(["run", "started", *SERIES], observed=True):
-        named = dict(zip(SERIES, key, strict=True))
-        if named["backend"] == PEER:
-            continue
-        same = (right["run"] == run) & (right["backend"] == PEER)
-        for name in SERIES:
-            if name != "backend":
-                same &= right[name] == named[name]
-        ratio = statistics.ratio(ours, right[same])
-        error = float(ours["error_multiple"].median())
-        for quantity, value in (("speed", 1 / ratio.median), ("error", error)):
-            if np.isfinite(value) and value > 0:
-                rows.append({**named, "run": run, "started": started, "quantity": quantity, "value": value})
+    of_run = ["run", "started", *SERIES]
+    rounds = right.groupby([*of_run, "launch", "round"], observed=True, sort=False)["seconds"].median().reset_index()
+    peer = rounds[rounds["backend"] == PEER].drop(columns="backend")
+    both = rounds[rounds["backend"] != PEER].merge(peer, on=list(peer.columns.drop("seconds")), suffixes=("", "_peer"))
+    both["value"] = both["seconds"] / both["seconds_peer"]
+    speed = both.groupby(of_run, observed=True, sort=False)["value"].median().reset_index()
+    ours = right[right["backend"] != PEER]
+    error = ours.groupby(of_run, observed=True, sort=False)["error_multiple"].median().rename("value").reset_index()
+    points = pd.concat([speed.assign(quantity="speed"), error.assign(quantity="error")], ignore_index=True)
+    points = points[np.isfinite(points["value"]) & (points["value"] > 0)]
+    for name in (*SERIES, "run", "started"):
+        if isinstance(points[name].dtype, pd.CategoricalDtype):
+            points[name] = points[name].astype(str)
     columns = [*SERIES, "run", "started", "quantity", "value"]
-    return pd.DataFrame(rows, columns=columns).sort_values(["started", "run"], ignore_index=True)
+    return pd.DataFrame(points, columns=columns).sort_values(["started", "run"], ignore_index=True)
 
 
 def change_points(series: NDArray[np.float64]) -> list[int]:

@@ -1,9 +1,10 @@
-"""Reads what other tools measured, so that their numbers stand beside ours: results of pytest-benchmark and of asv.
+"""Reads what other tools measured, so that their numbers stand beside ours: results of pytest-benchmark and of asv;
+and what `mcnbench compare --json` concluded.
 
-Both become run files whose measurements are marked as foreign: nothing of ours verified them. Of pytest-benchmark the
-samples are read if they were saved (`--benchmark-save-data`), else the median alone; what `extra_info` says of backend,
-network, batch, device, dtype, threads, images and flops is used. Of asv the timings of every parameter combination are
-read, in seconds; its other kinds of benchmark are named in a note. `reports.export` writes the way back.
+The former become run files whose measurements are marked as foreign: nothing of ours verified them. Of pytest-benchmark
+the samples are read if they were saved (`--benchmark-save-data`), else the median alone; what `extra_info` says of
+backend, network, batch, device, dtype, threads, images and flops is used. Of asv the timings of every parameter
+combination are read, in seconds; its other kinds of benchmark are named in a note. `reports.export` is the way back.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ class Foreign(RunFile):
     seconds: tuple[tuple[float, ...], ...] = ()
 
 
-def read(path: Path) -> Foreign:
+@dataclass(frozen=True)
+class Comparisons(RunFile):
+    """What `mcnbench compare --json` wrote: case, backend, quantity, verdict, reason, change, low and high of each."""
+
+    rows: tuple[dict[str, Any], ...] = ()
+
+
+def read(path: Path) -> RunFile:
     """The results of another tool; raises RunFileError with one sentence for what cannot be read."""
     try:
         text = path.read_text("utf-8")
@@ -45,7 +53,22 @@ def read(path: Path) -> Foreign:
                 f"'{path}': cannot be read as a result of {'asv' if 'results' in content else 'pytest-benchmark'}: "
                 f"{type(error).__name__} {error}"
             ) from error
-    raise RunFileError(f"'{path}': neither a run file (.jsonl) nor a result of pytest-benchmark or asv")
+    if isinstance(content, list) and content and all(_is_comparison(row) for row in content):
+        run = Run(experiment="compare", command="", started="", machine={}, versions={}, git={})
+        return Comparisons(path, run, (), (), (), "complete", (), rows=tuple(content))
+    raise RunFileError(
+        f"'{path}': neither a run file (.jsonl) nor a result of pytest-benchmark, asv or mcnbench compare (.json)"
+    )
+
+
+def _is_comparison(row: Any) -> bool:
+    words, numbers = ("case", "backend", "quantity", "verdict", "reason"), ("change", "low", "high")
+    return (
+        isinstance(row, dict)
+        and row.keys() == {*words, *numbers}
+        and all(isinstance(row[key], str) for key in words)
+        and all(row[key] is None or isinstance(row[key], int | float) for key in numbers)
+    )
 
 
 def _pytest_benchmark(path: Path, content: dict[str, Any]) -> Foreign:

@@ -29,6 +29,10 @@ MOST_PROBLEMS = 50
 """Beyond these the page says where the rest is, so that it can still be mailed."""
 
 
+MARKED = {"HOLDS": "good", "SAME": "good", "IMPROVED": "good", "UNSUPPORTED": "", "AMBIGUOUS": ""}
+"""The style of a verdict; of all others it is "bad"."""
+
+
 class Cell(NamedTuple):
     """What a cell shows, by what it is sorted, and its style ("number", "bad" or "")."""
 
@@ -70,8 +74,8 @@ def title(files: Sequence[RunFile]) -> str:
 
 def about(files: Sequence[RunFile]) -> str:
     """The machines, the days and the number of runs, in one line."""
-    machines = list(dict.fromkeys(frames.machine_name(file) for file in files))
-    days = sorted({file.run.started[:10] for file in files})
+    machines = list(dict.fromkeys(frames.machine_name(file) for file in files if file.run.machine)) or ["no machine"]
+    days = sorted({file.run.started[:10] for file in files if file.run.started}) or ["no date"]
     named = machines[0] if len(machines) == 1 else f"{len(machines)} machines"
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     return f"{named} · {span} · {len(files)} run{'s' * (len(files) > 1)}"
@@ -97,7 +101,7 @@ def rows(table: pd.DataFrame) -> list[list[Cell]]:
 def _cell(row: dict[Any, Any], name: str) -> Cell:
     value = row[name]
     if name == "verdict":
-        return Cell(str(value), str(value), {"HOLDS": "good", "UNSUPPORTED": ""}.get(str(value), "bad"))
+        return Cell(str(value), str(value), MARKED.get(str(value), "bad"))
     if name == "state":
         return Cell(
             text.cell(row, name), str(value), {"ok": "good", "wrong": "bad", "failed": "bad"}.get(str(value), "odd")

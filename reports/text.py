@@ -98,6 +98,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "started": ("started", _day),
     "seconds_before": ("time at first", _time),
     "change": ("change", lambda value: f"{float(value):+.1%}"),
+    "slowdown": ("slow-down", lambda value: f"{float(value):.0%}"),
     "state": ("verified", lambda state: STATES.get(state, str(state))),
 }
 """Heading and number format of a column; others have their name for a heading and are written as they are."""

@@ -6,10 +6,14 @@ from functools import partial
 
 import pandas as pd
 
-from reports import figures, tables
+from reports import change_points, figures, tables
 from reports.parts.part import Drawing, Part
 
-LEGEND = ["change: of the time per sample, from the first run to the last; above 0% it became slower."]
+LEGEND = [
+    "change: of the time per sample, from the first run to the last; above 0% it became slower.",
+    "Changes that began with a run are found as `mcnbench history` does, among the last 200 runs.",
+]
+MOST_RUNS = 200
 
 
 def part(frame: pd.DataFrame) -> Part | None:
@@ -30,7 +34,19 @@ def part(frame: pd.DataFrame) -> Part | None:
             for backend, ours in list(history.groupby("backend", sort=False, observed=True))[:12]
         ],
     )
-    return Part("history", "Over time", table, legend=LEGEND, drawings=[drawing])
+    return Part("history", "Over time", table, problems=changes(frame), legend=LEGEND, drawings=[drawing])
+
+
+def changes(frame: pd.DataFrame) -> list[str]:
+    """One sentence for each change of speed or error that began with some run."""
+    points = change_points.values(frame)
+    recent = points["run"].drop_duplicates(keep="last").tail(MOST_RUNS)
+    found = change_points.changes(points[points["run"].isin(recent)])
+    return [
+        f"{row['case']}, {row['backend']}: {'time' if row['quantity'] == 'speed' else 'error'} {row['change']:+.1%} "
+        f"since {row['run']}, from {row['before']:.3g} to {row['after']:.3g} times that of {change_points.PEER}."
+        for row in found.to_dict("records")
+    ]
 
 
 def summary(history: pd.DataFrame) -> pd.DataFrame:

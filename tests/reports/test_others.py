@@ -125,3 +125,22 @@ def test_our_runs_as_pytest_benchmark_json(make_run: Made, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "training-speed/alexnet" in done.stdout
     assert "2.3333" in done.stdout  # the mean
+
+
+def test_what_mcnbench_compare_concluded(tmp_path: Path) -> None:
+    """Written by its own output, so that the two stay of one form."""
+    from mcnbench.compare import output
+    from mcnbench.compare.result import Comparison
+    from reports import parts
+
+    found = [
+        Comparison("training-speed/alexnet", "numpy", "speed", "REGRESSED", "slower by more than 5%", 0.08, 0.06, 0.1),
+        Comparison("training-speed/vgg-f", "numpy", "speed", "SAME", "within 5%", 0.01, -0.01, 0.02),
+        Comparison("training-speed/vgg-m", "numpy", "memory", "MISSING", "head has no such case"),
+    ]
+    (tmp_path / "compared.json").write_text(output.as_json(found))
+    (part,) = parts.parts(frames.read([tmp_path / "compared.json"]))
+    printed = text.as_text(part.table)
+    assert "+8.0% [+6.0%, +10.0%]" in printed
+    assert len(part.problems) == 2
+    assert part.headline.count("1") == 3
