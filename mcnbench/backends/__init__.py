@@ -100,7 +100,16 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Backend:
-    """The backend of that name, module or file; raises BadInput when there is none or it does not import."""
+    """The backend of that name, module or file; raises BadInput when there is none or it does not import.
+
+    "my_blocks.py@caffe" is a backend that was written in a dialect (see mcnbench/dialects).
+    """
+    spoken, at, dialect = name.rpartition("@")
+    if at and not Path(name).exists():
+        from mcnbench import dialects  # these import this module
+        from mcnbench.dialects.speaking import speak
+
+        return speak(load(spoken), dialects.load(dialect), name)
     installed = _installed()
     registered = installed | KNOWN
     if name in registered:

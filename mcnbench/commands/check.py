@@ -11,6 +11,9 @@ import click
 
 @click.command("check")
 @click.argument("backend", default="numpy")
+@click.option(
+    "--dialect", metavar="NAME", help="What BACKEND means by its blocks: caffe, pytorch, ..., or a TOML file."
+)
 @click.option("--block", "blocks", multiple=True, metavar="NAME", help="Only this block; repeatable.")
 @click.option("--property", "properties", multiple=True, metavar="NAME", help="Only this property; repeatable.")
 @click.option("--dtype", "dtypes", multiple=True, metavar="NAME", help="Repeatable.  [default: float32, float64]")
@@ -28,6 +31,7 @@ import click
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML.")
 def command(
     backend: str,
+    dialect: str | None,
     blocks: tuple[str, ...],
     properties: tuple[str, ...],
     dtypes: tuple[str, ...],
@@ -51,7 +55,7 @@ def command(
     # The suites import mcnbench, so they are found by name, when they run.
     suite = import_module("suites.properties.check")
     settings = suite.Settings(
-        backend,
+        f"{backend}@{dialect}" if dialect else backend,
         blocks,
         properties,
         dtypes or ("float32", "float64"),

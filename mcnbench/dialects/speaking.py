@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -17,9 +18,10 @@ PAST_THE_BLOCKS = ("fused", "training_step")
 """What a backend may offer that would not go through its single blocks."""
 
 
-def speak(backend: Backend, dialect: Dialect) -> Backend:
-    """The backend under its own name. A block raises Inexpressible for a call that the dialect has no words for."""
-    return Backend(backend.name, _Speaker(backend, dialect))
+def speak(backend: Backend, dialect: Dialect, name: str | None = None) -> Backend:
+    """The backend, under its own name or another. Its blocks raise Inexpressible for what the dialect cannot say, sizes
+    that do not fit among them: those are for the backend to refuse, which must not be asked in words it never hears."""
+    return Backend(name or backend.name, _Speaker(backend, dialect))
 
 
 class _Speaker:
@@ -33,11 +35,10 @@ class _Speaker:
         return partial(self._call, name, found) if name in INTO else found
 
     def _call(self, block: str, function: Any, *inputs: Any, **options: Any) -> tuple[Any, Any]:
+        shapes = [None if a is None else tuple(a.shape) for a in inputs]
+        options = self._checked(block, shapes, options)
         if block == "max_pool2d":
             self._refuse(inputs[0])
-        if options.get("moments") is not None:
-            options["moments"] = tuple(self._backend.to_numpy(each) for each in options["moments"])
-        shapes = [None if a is None else tuple(a.shape) for a in inputs]
         call = into(self._dialect, block, shapes, options)
         roles = blocks.block(block).INPUTS[: len(inputs)]
         given = [self._turned(call, role, a) for role, a in zip(roles, inputs, strict=True)]
@@ -50,6 +51,17 @@ class _Speaker:
             return tuple(self._turned(call, role, g) for role, g in zip(roles, gradients, strict=True))
 
         return self._turned(call, "y", y), turned_pullback
+
+    def _checked(self, block: str, shapes: list[Any], given: dict[str, Any]) -> dict[str, Any]:
+        """All options of a call whose sizes fit, with arrays among them as NumPy's."""
+        if given.get("moments") is not None:
+            given["moments"] = tuple(self._backend.to_numpy(each) for each in given["moments"])
+        options = blocks.make_options(block, given)
+        try:
+            blocks.block(block).output_shape(shapes, options)
+        except ValueError as error:
+            raise Inexpressible("sizes that do not fit have no words in a dialect") from error
+        return {field.name: getattr(options, field.name) for field in fields(options)}
 
     def _turned(self, call: Call, role: str, a: Any) -> Any:
         if a is None or (not call.turns and call.gain == 1.0):

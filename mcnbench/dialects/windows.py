@@ -107,8 +107,7 @@ def choose(ways: Iterable[Way], wanted: Placed, title: str, *, average: bool = F
         divides_otherwise |= same(means, wanted, False)
     if divides_otherwise:
         raise Inexpressible(f"{title} divides averages at the border by another number of pixels")
-    size = "x".join(str(axis.places) for axis in wanted)
-    raise Inexpressible(f"{title} has no padding and rounding that puts {size} windows there")
+    raise Inexpressible(f"{title} has no padding and rounding that puts the windows there")
 
 
 def same(first: Placed, second: Placed, average: bool) -> bool:

@@ -109,6 +109,17 @@ def script(backend: Backend, case: Case, property: str, message: str) -> str:
 
 def _imports(backend: str) -> list[str]:
     """Lines after which `blocks` holds the implementation."""
+    if "@" in backend:  # spoken to in a dialect, which takes mcnbench
+        return [
+            "from typing import Any",
+            "",
+            "import mcnbench",
+            "import numpy as np",
+            "import torch",
+            "import torch.nn.functional as F",
+            "",
+            f"blocks = mcnbench.backend({backend!r})",
+        ]
     if backend.endswith(".py"):
         path = Path(backend).resolve()
         return [

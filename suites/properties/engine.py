@@ -17,7 +17,7 @@ from mcnbench.backends import Backend, load
 from mcnbench.case import Case
 from mcnbench.errors import BadInput
 from mcnbench.verdict import Verdict
-from suites.properties import dossier, invalid, memory, relations, strategies, values
+from suites.properties import dossier, geometry, invalid, memory, relations, strategies, values
 from suites.properties.outcome import Tally, Unsupported, Violated
 from suites.properties.subject import Subject
 from suites.properties.trial import Trial
@@ -38,6 +38,7 @@ PROPERTIES: dict[str, Callable[[Trial], None]] = {
     "ties": values.ties,
     "nan": values.nan,
     "deterministic": memory.deterministic,
+    "geometry": geometry.geometry,
 }
 EXAMPLES = 100
 SHRINK_SECONDS = 10.0

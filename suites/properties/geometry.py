@@ -1,8 +1,8 @@
 """Which pixels an output depends on, established in three ways that must agree: per output position, as sets.
 
-By algebra (`mcnbench.network_fields.pixels`); by probing a backend: which outputs change when one pixel changes; by the
-gradient of the oracle. Probes are images that are zero but for one pixel, and weights are positive, so that whatever
-depends on the pixel moves away from zero and nothing cancels; maxima, ReLUs and sums all let it through.
+By algebra (`mcnbench.geometry`, `mcnbench.network_fields.pixels`); by probing a backend: which outputs change when one
+pixel changes; by the gradient of the oracle. All values are positive and probes are large, so that nothing cancels and
+maxima let the probe through. `geometry` is the property of one block; the functions after it are for networks.
 """
 
 from __future__ import annotations
@@ -15,11 +15,94 @@ import numpy as np
 from mcnbench import blocks
 from mcnbench.arrays import Array
 from mcnbench.backends import Backend
+from mcnbench.case import Case
 from mcnbench.executor import options_of
-from mcnbench.geometry.pixels import Mask
+from mcnbench.geometry.pixels import Mask, Pixels, pixels_seen
 from mcnbench.network import IMAGES, Network
+from suites.properties.outcome import Unsupported, Violated
+from suites.properties.trial import Trial
 
 Call = Callable[..., Any]
+
+PROBES = 6
+"""Pixels that are changed, and outputs whose gradient is taken, in one case: two corners, and what the seed picks."""
+
+
+def geometry(trial: Trial) -> None:
+    """A pixel changes the outputs that see it and no others; the gradient of an output is zero but where it sees."""
+    case = trial.case
+    sees = _algebra(case)
+    inputs = _positive(case)
+    probe = np.random.default_rng((case.seed, 3)).uniform(4, 8, inputs[0].shape[1:2]).astype(case.dtype)
+    base = trial.call(inputs).y
+    slack = trial.bounds(inputs, np.zeros(base.shape))["y"] if trial.normwise else np.zeros(base.shape)
+    for h, w in _some(case.seed, *sees.shape[2:]):
+        x = inputs[0].copy()
+        x[0, :, h, w] += probe
+        y = trial.call([x, *inputs[1:]]).y
+        changed = (np.abs(y.astype(np.float64) - base) > 2 * slack)[0].any(axis=0)
+        _same(trial, changed, sees[:, :, h, w], f"pixel ({h}, {w}) of x is changed")
+    _gradients(trial, inputs, sees)
+
+
+def _gradients(trial: Trial, inputs: list[Any], sees: Mask) -> None:
+    """By the oracle, whose maximum has a gradient in one pixel only; and by the backend's own pullback."""
+    result = trial.call(inputs)
+    _, oracle = blocks.block(trial.case.block).oracle(inputs, trial.case.options)
+    for p, q in _some(trial.case.seed, *sees.shape[:2]):
+        dy: Array = np.zeros(result.y.shape, trial.case.dtype)
+        dy[0, :, p, q] = np.random.default_rng((trial.case.seed, 4)).uniform(0.5, 1, dy.shape[1])
+        dx, *_ = oracle(dy.astype(np.float64))
+        assert dx is not None
+        expected: Mask = (dx[0] != 0).any(axis=0)
+        if trial.case.block == "max_pool2d":
+            _same(trial, expected & ~sees[p, q], np.zeros_like(expected), f"output ({p}, {q}) has a gradient")
+        else:
+            _same(trial, expected, sees[p, q], f"output ({p}, {q}) has a gradient, by the oracle")
+        own = next(iter(result.gradients(dy).values()), None)
+        if own is not None and not trial.normwise:
+            _same(trial, (own[0] != 0).any(axis=0), expected, f"output ({p}, {q}) has a gradient, by the pullback")
+
+
+def _same(trial: Trial, got: Mask, expected: Mask, what: str) -> None:
+    if not np.array_equal(got, expected):
+        raise Violated(
+            f"the receptive field is not that of the block: where {what}",
+            "changed" if "changed" in what else "dx",
+            got.astype(np.float64),
+            expected.astype(np.float64),
+            np.zeros(got.shape),
+            got != expected,
+        )
+    trial.tally.told("pixels", bool(expected.any()) and not expected.all())
+
+
+def _algebra(case: Case) -> Mask:
+    """(P, Q, H, W) of the first map; raises Unsupported where a change would not show."""
+    options = case.options
+    x, y = blocks.required(case.shapes[0]), case.output_shape
+    if case.block == "softmax" and x[1] == 1:
+        raise Unsupported("the softmax of one channel is constant")
+    if case.block == "batch_norm" and options.moments is None and x[0] * x[2] * x[3] == 1:
+        raise Unsupported("a single pixel less its own mean is constant")
+    own = blocks.block(case.block).receptive_field(case.shapes, options)
+    if own is None:
+        return Pixels.everything((y[2], y[3]), (x[2], x[3])).dense()
+    return Pixels.of(pixels_seen(own[0], x[2], y[2]), pixels_seen(own[1], x[3], y[3])).dense()
+
+
+def _positive(case: Case) -> list[Any]:
+    """Inputs of the case's shapes between 0.5 and 1; None for one that is left out."""
+    rng = np.random.default_rng((case.seed, 2))
+    return [None if shape is None else rng.uniform(0.5, 1, shape).astype(case.dtype) for shape in case.shapes]
+
+
+def _some(seed: int, rows: int, columns: int) -> list[tuple[int, int]]:
+    """The first and the last place, and others."""
+    rng = np.random.default_rng((seed, 5))
+    places = {(0, 0), (rows - 1, columns - 1)}
+    places |= {(int(rng.integers(rows)), int(rng.integers(columns))) for _ in range(PROBES - 2)}
+    return sorted(places)
 
 
 def probed(network: Network, backend: Backend, dtype: str = "float32", seed: int = 0) -> Mask:

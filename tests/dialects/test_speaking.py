@@ -151,10 +151,10 @@ def test_unbiased_variance_is_a_larger_gain_and_epsilon() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("caffe", {}, "Caffe has no padding and rounding that puts 3x3 windows there"),
+        ("caffe", {}, "Caffe has no padding and rounding that puts the windows there"),
         ("caffe", {"padding": (0, 1, 0, 1)}, ""),
         ("matconvnet", {}, ""),
-        ("tensorflow", {"padding": (1, 1, 1, 1)}, "no padding and rounding that puts 4x4 windows there"),
+        ("tensorflow", {"padding": (1, 1, 1, 1)}, "no padding and rounding that puts the windows there"),
         ("tensorflow", {"padding": (1, 1, 1, 1), "window": 3, "stride": 1}, ""),
         ("pytorch", {"padding": (2, 2, 2, 2), "window": 3, "stride": 1}, "no padding and rounding that puts"),
     ],

@@ -87,6 +87,8 @@ def kinds(block: str, property: str) -> tuple[str, ...]:
             return found.BOUNDED[:1] if found.RELATIONS else ()
         case "rejects-invalid":
             return ("normal",) if found.invalid else ()
+        case "geometry":
+            return found.BOUNDED[:1] if "labels" not in blocks.block(block).INPUTS else ()  # a loss has no map
         case "empty-batch":
             return found.BOUNDED[:1] if found.EMPTY_BATCH else ()
         case _:
