@@ -131,6 +131,9 @@ class Measurement(Launch):
     warmup_ns: list[Nanoseconds] = []
     verified: Verified = Verified()
     peak_bytes: Count | None = None
+    """Of the device, where there is one; else of the process."""
+    details: dict[str, Any] = {}
+    """Of a device: its clocks and what held them back; of cuDNN: the plans that it chose, and how they compute."""
     error: str | None = None
     """Why there is no time: the worker crashed, hung, ran out of memory, or the backend lacks a block."""
     interrupted: bool = False

@@ -141,7 +141,7 @@ def correlation_gradients(
 
 def covers(axes: tuple[Axis, Axis]) -> bool:
     """Whether the filters see the whole map, once: a fully connected layer."""
-    return all(a.out == 1 and a.taps == a.size and a.before == 0 for a in axes)
+    return all(a.out == 1 and a.before == 0 and a.taps == a.size and (a.dilation == 1 or a.taps == 1) for a in axes)
 
 
 def fully_connected(x: Array, w: Array, b: Array | None, y_shape: tuple[int, ...]) -> Array:

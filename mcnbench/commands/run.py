@@ -23,7 +23,7 @@ KINDS = {"training-speed": "mcnbench.measure.training_speed", "gate-power": "mcn
 @click.option("--batch", type=int, help="Images per step, instead of the experiment's.")
 @click.option("--budget", metavar="TIME", help="Bounds the whole experiment, such as 90s, 3m or 7m30s.")
 @click.option("--threads", type=int, help="Threads of every backend, instead of all cores that may be used.")
-@click.option("--device", help="Where to measure: cpu.")
+@click.option("--device", help="Where to measure: cpu (the default) or cuda.")
 @click.option(
     "--images", metavar="DIR", help="A folder of images to take crops of, instead of the photograph that ships."
 )

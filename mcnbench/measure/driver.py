@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnbench import runfile
-from mcnbench.measure import precision
+from mcnbench.measure import device, precision
 from mcnbench.measure.budget import Budget
 from mcnbench.measure.judging import Judge
 from mcnbench.measure.process import Worker, WorkerFailed
@@ -57,6 +57,7 @@ class Contestant:
     warmup: list[int] = field(default_factory=list)
     verified: schema.Verified = field(default_factory=schema.Verified)
     peak: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     """What the worker failed of."""
     wrong: bool = False
@@ -82,6 +83,7 @@ class Contestant:
             warmup_ns=self.warmup,
             verified=self.verified,
             peak_bytes=self.peak,
+            details=self.details,
             error=self.error,
         )
 
@@ -217,7 +219,10 @@ class Driver:
             self.writer.write(sample)
 
     def _peak(self, contestant: Contestant) -> None:
-        contestant.peak = self._ask(contestant, "peak")["bytes"]
+        answer = self._ask(contestant, "peak")
+        contestant.peak, contestant.details = answer["bytes"], answer["details"]
+        if reasons := device.slowed(contestant.details.get("device", {})):
+            self.report.say(f"note: {contestant.launch.backend} ran with clocks held back: {', '.join(reasons)}")
 
     def _rounds(
         self, case: Case, contestants: list[Contestant], order: random.Random, closing: float

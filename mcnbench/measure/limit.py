@@ -42,3 +42,32 @@ def matrix_product_rate(threads: int, seconds: float) -> dict[str, Any]:
                 if rate > best:
                     best, how = rate, f"{library}, {n} x {n}"
     return {"flops_per_second": best, "how": how}
+
+
+DEVICE_SIZES = (4096, 8192)
+
+
+def device_product_rate(seconds: float) -> dict[str, Any]:
+    """The best rate of a GPU's float32 products without TF32, by PyTorch's cuBLAS, timed by events.
+
+    Raises RuntimeError with the reason where PyTorch has no GPU.
+    """
+    import torch
+
+    from mcnbench.backends.torch_cuda import contiguous
+
+    contiguous.version()
+    best, how = 0.0, ""
+    end = time.perf_counter() + seconds
+    for n in DEVICE_SIZES:
+        a, b = (torch.rand(n, n, device="cuda") for _ in range(2))
+        c = torch.empty_like(a)
+        product = partial(torch.mm, a, b, out=c)
+        product()
+        tried = False
+        while not tried or time.perf_counter() < end - (seconds / 2 if n == DEVICE_SIZES[0] else 0):
+            tried = True
+            rate = 2 * n**3 / contiguous.elapsed_ns(product) * 1e9
+            if rate > best:
+                best, how = rate, f"PyTorch on CUDA, {n} x {n}, TF32 off"
+    return {"flops_per_second": best, "how": how}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import signal
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -56,6 +57,17 @@ class Quick(BaseModel):
     budget: str | float
 
 
+class OnDevice(BaseModel):
+    """What `--device cuda` changes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    backends: list[str] = Field(min_length=1)
+    peer: str
+    batch_multiples: list[int] = Field(min_length=1)
+    budget: str | float
+
+
 class Settings(BaseModel):
     """What an experiment of this kind is asked to do: the keys of its file, and the options of the command line."""
 
@@ -68,8 +80,10 @@ class Settings(BaseModel):
     peer: str
     batch: Literal["published"] | int = "published"
     batch_divisor: int = Field(default=1, ge=1)
+    batch_multiples: list[Annotated[int, Field(ge=1)]] = [1]
+    """Each network is measured at each of these multiples of its batch."""
     dtype: Literal["float32", "float64"] = "float32"
-    device: str = "cpu"
+    device: Literal["cpu", "cuda"] = "cpu"
     budget: float
     time_limit: float
     seed: int = 0
@@ -150,9 +164,10 @@ def _settings(name: str, content: dict[str, Any], given: dict[str, Any], quick: 
     if quick:
         content |= experiment.check(Quick, content.pop("quick", {}), f"{where}, table 'quick'").model_dump()
     content.pop("quick", None)
+    on_device = content.pop("cuda", None)
+    if given.get("device", content.get("device")) == "cuda" and on_device is not None:
+        content |= experiment.check(OnDevice, on_device, f"{where}, table 'cuda'").model_dump()
     settings = experiment.check(Settings, {"threads": machine.cores_allowed(), **content, "name": name, **given}, where)
-    if settings.device != "cpu":
-        raise BadInput(f"device '{settings.device}' is not available: training-speed measures on 'cpu' only so far")
     if settings.threads < 1:
         raise BadInput(f"wanted at least 1 thread, got {settings.threads}")
     for option in ("networks", "backends"):
@@ -176,9 +191,9 @@ def _some_time(seconds: float) -> float:
 
 def _cases(settings: Settings) -> list[Case]:
     cases = []
-    for name in settings.networks:
+    for name, multiple in itertools.product(settings.networks, settings.batch_multiples):
         net = network.load(name)
-        batch = settings.batch_of(net)
+        batch = multiple * settings.batch_of(net)
         build = {
             "network_name": name,
             "batch": batch,
@@ -186,7 +201,8 @@ def _cases(settings: Settings) -> list[Case]:
             "seed": settings.seed,
             "images": settings.images,
         }
-        cases.append(Case(f"{KIND}/{net.name}", net, batch, net.flops(batch), build))
+        case = f"{KIND}/{net.name}" if multiple == 1 else f"{KIND}/{net.name}/x{multiple}"
+        cases.append(Case(case, net, batch, net.flops(batch), build))
     return cases
 
 
@@ -197,7 +213,9 @@ def _refuse_unreadable(settings: Settings, cases: list[Case]) -> None:
 
 
 def _refuse_too_large(settings: Settings, cases: list[Case]) -> None:
-    """All backends' workers of a case live at the same time."""
+    """All backends' workers of a case live at the same time. What does not fit a GPU is the error of that case."""
+    if settings.device != "cpu":
+        return
     available = machine.memory_available()
     for case in cases:
         needed = len(settings.backends) * (case.network.step_bytes(case.batch) + WORKER_BYTES)
@@ -247,9 +265,11 @@ def _measure(
 ) -> None:
     """Visits every case once, then again where it is least known, until the budget is spent."""
     with start() as worker:
-        found = worker.ask("limit", settings.time_limit, threads=settings.threads, seconds=LIMIT_SECONDS)
+        found = worker.ask(
+            "limit", settings.time_limit, threads=settings.threads, seconds=LIMIT_SECONDS, device=settings.device
+        )
     rate = found["flops_per_second"]
-    writer.write(schema.Limit(device="cpu", dtype=settings.dtype, threads=settings.threads, **found))
+    writer.write(schema.Limit(device=settings.device, dtype=settings.dtype, threads=settings.threads, **found))
     predicted = {case.name: _predicted_seconds(case, len(settings.backends), rate) for case in cases}
     budget = Budget(settings.budget - END_SECONDS - (time.monotonic() - began), predicted)
     report.say(

@@ -1,6 +1,7 @@
 """What a worker can be asked to do: one method a request; its arguments are the fields, its result the answer.
 
-A step is timed by the monotonic clock from outside to outside, in integer nanoseconds, and is finished when it returns.
+A step is timed by the monotonic clock from outside to outside, in integer nanoseconds, and is finished when it returns;
+on a device, by events before and after it.
 Garbage collection is off while steps are timed; it strikes at random, and steps make no cycles.
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 import mcnbench
 from mcnbench import machine, network, verification
 from mcnbench.backends import Backend
+from mcnbench.measure import device
 from mcnbench.training import Trainer
 
 WARM_NS = 500_000_000
@@ -71,6 +73,7 @@ class Work:
     def warm_up(self) -> dict[str, Any]:
         """Steps until the time is stable; from then on peak memory counts, and garbage collection is off."""
         Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is held now
+        getattr(self._backend, "reset_peak_bytes", _nothing)()
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -84,16 +87,22 @@ class Work:
         return {"ns": [self._timed() for _ in range(count)]}
 
     def peak(self) -> dict[str, Any]:
-        """The most memory that the process held since `warm_up`, in bytes."""
+        """The most memory held since `warm_up`, in bytes: the device's, or else the process's.
+
+        Of a device also its state right after the last step, and what the backend recorded (cuDNN: its plans).
+        """
+        if hasattr(self._backend, "peak_bytes"):
+            details = {"device": device.state(), "recorded": getattr(self._backend, "recorded", _empty)()}
+            return {"bytes": self._backend.peak_bytes(), "details": details}
         found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
         assert found, "Linux gives VmHWM in /proc/self/status"
-        return {"bytes": int(found[1]) * 1024}
+        return {"bytes": int(found[1]) * 1024, "details": {}}
 
-    def limit(self, threads: int, seconds: float) -> dict[str, Any]:
-        """The machine's matrix-product rate."""
-        from mcnbench.measure.limit import matrix_product_rate
+    def limit(self, threads: int, seconds: float, device: str) -> dict[str, Any]:
+        """The matrix-product rate of the machine, or of its GPU."""
+        from mcnbench.measure.limit import device_product_rate, matrix_product_rate
 
-        return matrix_product_rate(threads, seconds)
+        return matrix_product_rate(threads, seconds) if device == "cpu" else device_product_rate(seconds)
 
     def bare_loop(self, count: int) -> dict[str, Any]:
         """The same steps in a bare loop, as one would time them without this harness: one clock reading a step."""
@@ -105,6 +114,17 @@ class Work:
         return {"ns": [b - a for a, b in pairwise(times)]}
 
     def _timed(self) -> int:
+        elapsed = getattr(self._backend, "elapsed_ns", None)
+        if elapsed is not None:
+            return max(1, int(elapsed(self._trainer.step)))
         began = time.perf_counter_ns()
         self._trainer.step()
         return time.perf_counter_ns() - began
+
+
+def _nothing() -> None:
+    pass
+
+
+def _empty() -> list[Any]:
+    return []

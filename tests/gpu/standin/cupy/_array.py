@@ -73,6 +73,9 @@ class ndarray:
     def copy(self) -> ndarray:
         return ndarray.holding(self.values)
 
+    def __add__(self, other: ndarray) -> ndarray:
+        return ndarray.holding(self.values + other.values)
+
     def fill(self, value: Any) -> None:
         self.values.fill(value)
 
