@@ -23,6 +23,8 @@ from reports.parts import Part
 from reports.runfile import RunFile
 
 HERE = Path(__file__).parent
+LONG = 40
+"""Longer cells may be broken into lines."""
 MOST_RUNS = 12
 MOST_ROWS = 1000
 MOST_PROBLEMS = 50
@@ -34,7 +36,7 @@ MARKED = {"HOLDS": "good", "SAME": "good", "IMPROVED": "good", "UNSUPPORTED": ""
 
 
 class Cell(NamedTuple):
-    """What a cell shows, by what it is sorted, and its style ("number", "bad" or "")."""
+    """What a cell shows, by what it is sorted, and its style ("number", "prose", "good", "odd", "bad" or "")."""
 
     shown: str
     key: str
@@ -68,7 +70,7 @@ def render(parts: Sequence[Part], files: Sequence[RunFile], refresh: int | None 
 
 def title(files: Sequence[RunFile]) -> str:
     """The experiments of the report: "training-speed, check"."""
-    names = list(dict.fromkeys(file.run.experiment for file in files))
+    names = list(dict.fromkeys(file.run.experiment for file in sorted(files, key=lambda file: not file.run.started)))
     return ", ".join(names[:3]) + (" and more" if len(names) > 3 else "")
 
 
@@ -108,7 +110,8 @@ def _cell(row: dict[Any, Any], name: str) -> Cell:
         )
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Cell(text.cell(row, name), "" if math.isnan(value) else repr(float(value)), "number")
-    return Cell(text.cell(row, name), str(value), "")
+    shown = text.cell(row, name)
+    return Cell(shown, str(value), "prose" if len(shown) > LONG else "")
 
 
 def facts(content: dict[str, Any]) -> list[tuple[str, str]]:

@@ -51,8 +51,8 @@ def contents(document: str) -> dict[str, str]:
 
 
 def block(part: Part) -> str:
-    """The part as it stands between markers: command, what is the same for all rows, table, what went wrong."""
+    """The part as it stands between markers: command, what is the same for all rows, table, what went wrong, how to read it."""
     lines = [f"    {text.clean(command)}" for command in part.commands]
     lines += ["", text.markdown(text.shared(part.table)), "", text.as_markdown(part.table), ""]
-    lines += [f"- {text.markdown(problem)}" for problem in part.problems]
+    lines += [f"- {text.markdown(problem)}" for problem in (*part.problems, *part.legend)]
     return "\n" + "\n".join(lines).strip("\n") + "\n\n"

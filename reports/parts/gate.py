@@ -34,7 +34,7 @@ def comparison(files: Sequence[RunFile]) -> Part | None:
         "compare",
         "Base and head",
         table,
-        ", ".join(f"{counts[word]} {word}" for word in counts.index) + ".",
+        "From base to head: " + ", ".join(f"{counts[word]} {word}" for word in counts.index) + ".",
         [f"{row['case']}, {row['backend']}, {row['quantity']}: {row['verdict']}, {row['why']}" for row in bad],
         LEGEND,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from reports.parts import parts
 from tests.reports.conftest import Made, measurement
 
 ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
 DOCUMENT = (
     "# Mine\n\n<!-- table: training-speed -->\nold\n<!-- end -->\n\nmore\n\n<!-- table: check -->\nkept\n<!-- end -->\n"
 )
@@ -45,9 +47,18 @@ def test_a_document_without_its_markers_is_refused(make_run: Made, document: str
 
 def test_the_tables_of_the_readme_come_from_recorded_runs() -> None:
     """`mcnbench report reports/recorded/*.jsonl --splice README.md` writes what stands between README's markers."""
-    document = (ROOT / "README.md").read_text()
+    document = README.read_text()
     recorded = sorted((ROOT / "reports" / "recorded").glob("*.jsonl"))
     found = parts(frames.read(recorded)) if recorded else []
     written = {part.key: splice.block(part) for part in found}
     for key, content in splice.contents(document).items():
         assert content.strip() == written.get(key, "").strip(), f"the table '{key}' is not of the recorded runs"
+
+
+def test_the_example_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = [part for part in README.read_text().split("```") if part.startswith("python\nimport reports")]
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {}
+    exec(example.removeprefix("python"), names)
+    assert not names["table"].empty
+    assert names["figure"].axes

@@ -48,6 +48,20 @@ def test_numbers_of_a_verified_pair(make_run: Made) -> None:
     assert "30%" in printed
 
 
+def test_a_real_run_of_this_schema_stays_readable() -> None:
+    """tests/data/training-speed.jsonl is what `mcnbench run training-speed --quick -n lenet-5 --budget 30s` wrote on a
+    busy machine; a reader of schema 1 must go on to read it."""
+    frame = reports.load([ROOT / "tests" / "data" / "training-speed.jsonl"])
+    table = tables.training_speed(frame)
+    assert list(table["state"]) == ["ok", "ok"]
+    assert list(table["rounds"]) == [2, 2]
+    assert (frame["seconds"] > 0).all()
+    ours, peer = (frame[frame["backend"] == name].set_index("round")["seconds"] for name in ("numpy", "torch"))
+    assert row(table, "numpy")["ratio"] == pytest.approx((peer / ours).median())
+    assert "LeNet-5" in text.as_text(table)
+    assert "channels_last" in text.as_text(table)
+
+
 def test_rounds_of_several_launches_are_paired_by_launch_and_round(make_run: Made) -> None:
     path = make_run(
         measurement("alexnet", "numpy", [1.0, 1.0]),
