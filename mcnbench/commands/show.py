@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import click
 
@@ -19,7 +20,15 @@ import click
     show_default=True,
     help="Markdown that reads as text, CSV with a column for every number, or JSON.",
 )
-def command(network: str, image_size: str | None, batch: int | None, style: str) -> None:
+@click.option("--figure", type=click.Path(path_type=Path), metavar="FILE", help="Draw it: out.svg, out.png or out.pdf.")
+@click.option(
+    "--at",
+    metavar="LAYER[:ROW,COLUMN]",
+    help="With --figure: the output, counted from 0, whose receptive field is shown.  [default: amid the last map]",
+)
+def command(
+    network: str, image_size: str | None, batch: int | None, style: str, figure: Path | None, at: str | None
+) -> None:
     """NETWORK layer by layer: sizes, receptive fields, parameters, memory, arithmetic.
 
     NETWORK is the name of one that comes with mcnbench, or the path of a TOML file.
@@ -28,6 +37,14 @@ def command(network: str, image_size: str | None, batch: int | None, style: str)
     from mcnbench.network import load
 
     shown = load(network, None if image_size is None else _size(image_size))
+    if at is not None and figure is None:
+        raise click.UsageError("--at says what --figure shows; give a file with --figure")
+    if figure is not None:
+        from mcnbench import network_figure
+
+        network_figure.save(shown, figure, at)
+        click.echo(f"Wrote {figure}.", err=True)
+        return
     write = {"md": network_table.markdown, "csv": network_table.comma_separated, "json": network_table.as_json}[style]
     click.echo(write(shown, batch or shown.batch))
 
