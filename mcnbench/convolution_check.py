@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from mcnbench.arrays import Array, Shape, pair, sides
 from mcnbench.blocks import conv2d
 from mcnbench.bounds import Precision, certain, product_coefficient
-from mcnbench.step_check import Followers, Judging
+from mcnbench.step_check import Followers, Judging, Part
 
 Tensor = torch.Tensor
 
@@ -34,10 +34,12 @@ def check_conv2d(
     gradients: Sequence[Array | None],
     followers: Followers,
     precision: Precision,
+    part: Part,
 ) -> None:
     """Compares y with relu etc. of the convolution of (x, w, b), and the gradients (those that are there) with dy's.
 
-    dy (N, K, P, Q), float64, arrives at the convolution itself.
+    dy (N, K, P, Q), float64, arrives at the convolution itself. Of ungrouped filters, a part of the filters' y and dw
+    and a part of the channels' dx are enough.
     """
     x, w, b = inputs
     assert x is not None
@@ -50,26 +52,26 @@ def check_conv2d(
         bounds[name].coefficient += 2 * followers.roundings * precision.u
     x64, xabs = _double(x), bounds["y"].magnitude(x)
     dyabs = bounds["dx"].magnitude(dy.numpy())
-    wanted = dx is not None, dw is not None
-    dx64, dxabs = (torch.zeros_like(x64), torch.zeros_like(xabs)) if dx is not None else (None, None)
     conv = Convolution(options)
-    for some in _filters(conv, x.shape, w):
+    filters, channels = (part.of(n) if options.groups == 1 else slice(0, n) for n in (len(w), x.shape[1]))
+    for some in _slices(conv, x.shape, w, filters):
         w64, wabs = _double(w[some]), bounds["y"].magnitude(w[some])
         b64, babs = (None, None) if b is None else (_double(b[some]), bounds["y"].magnitude(b[some]))
         y64, sums = conv.forward(x64, w64, b64), conv.forward(xabs, wabs, babs)
         judging.compare("y", y[:, some], *followers.forward(y64, bounds["y"](sums), some), offset=some.start, axis=1)
         del y64, sums
-        if not any(wanted):
-            continue
-        exact = conv.backward(dy[:, some], x64, w64, wanted)
-        sums_of = conv.backward(dyabs[:, some], xabs, wabs, wanted)
-        if dx64 is not None and dxabs is not None:
-            dx64 += exact[0]
-            dxabs += sums_of[0]
         if dw is not None:
-            judging.compare("dw", dw[some], exact[1], bounds["dw"](sums_of[1]), offset=some.start)
-    if dx is not None and dx64 is not None and dxabs is not None:
-        judging.compare("dx", dx, dx64, bounds["dx"](dxabs))
+            exact = conv.backward(dy[:, some], x64, w64, (False, True))[1]
+            sums = conv.backward(dyabs[:, some], xabs, wabs, (False, True))[1]
+            judging.compare("dw", dw[some], exact, bounds["dw"](sums), offset=some.start)
+    if dx is not None:
+        x64, xabs = x64[:, channels], xabs[:, channels]
+        dx64, dxabs = torch.zeros_like(x64), torch.zeros_like(xabs)
+        for some in _slices(conv, x.shape, w, slice(0, len(w))):
+            shown = w[some] if options.groups > 1 else w[some, channels]
+            dx64 += conv.backward(dy[:, some], x64, _double(shown), (True, False))[0]
+            dxabs += conv.backward(dyabs[:, some], xabs, bounds["dx"].magnitude(shown), (True, False))[0]
+        judging.compare("dx", dx[:, channels], dx64, bounds["dx"](dxabs), offset=channels.start, axis=1)
     if db is not None:
         judging.compare("db", db, dy.sum((0, 2, 3)), bounds["db"](dy.abs().sum((0, 2, 3))))
 
@@ -104,11 +106,11 @@ def _some(a: Array) -> Array:
     return np.asarray(a, np.float64)
 
 
-def _filters(conv: Convolution, x: Shape, w: Array) -> Iterator[slice]:
-    """All filters at once, but a few at a time for a fully connected layer, whose weights are large."""
-    few = max(1, SLICE // max(1, w[0].size)) if conv.is_dense(x, w.shape) else len(w)
-    for low in range(0, len(w), few):
-        yield slice(low, min(low + few, len(w)))
+def _slices(conv: Convolution, x: Shape, w: Array, filters: slice) -> Iterator[slice]:
+    """The filters all at once, but a few at a time for a fully connected layer, whose weights are large."""
+    few = max(1, SLICE // max(1, w[0].size)) if conv.is_dense(x, w.shape) else max(1, len(w))
+    for low in range(filters.start, filters.stop, few):
+        yield slice(low, min(low + few, filters.stop))
 
 
 class Convolution:

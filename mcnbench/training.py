@@ -164,14 +164,18 @@ class Trainer:
         self.network, self.backend, self.dtype, self.seed = network, backend, dtype, seed
         self.images, self.flops = batch, network.flops(batch)
         self.tried: dict[str, float] = {}
+        parameters = initial_parameters(network, seed, dtype)
         variants: Sequence[str] = getattr(backend, "variants", [])
         if variant is None and variants:
-            self.tried = {name: self._try(name, max(1, batch // 8), images) for name in variants}
+            few = draw_inputs(network, max(1, batch // 8), seed, dtype, images)
+            self.tried = {
+                name: self._try(name, {key: w.copy() for key, w in parameters.items()}, few) for name in variants
+            }
             variant = min(self.tried, key=self.tried.__getitem__)
         self.variant = variant
         self.steps_taken = 0
         self._folder = images
-        self._steps = self._make(batch, images, variant)
+        self._steps = self._make(parameters, draw_inputs(network, batch, seed, dtype, images), variant)
 
     def step(self) -> None:
         """One whole step of stochastic gradient descent on the same images; all is done on return."""
@@ -191,16 +195,14 @@ class Trainer:
         """The layers' names, those that the backend computes as one block together."""
         return self._steps.runs
 
-    def _make(self, batch: int, images: str | None, variant: str | None) -> Steps:
-        parameters = initial_parameters(self.network, self.seed, self.dtype)
-        inputs = draw_inputs(self.network, batch, self.seed, self.dtype, images)
+    def _make(self, parameters: dict[str, Array], inputs: dict[str, Array], variant: str | None) -> Steps:
         if own := getattr(self.backend, "training_step", None):
             steps: Steps = own(self.network, parameters, inputs, variant)
             return steps
         return BlockSteps(self.network, self.backend, parameters, inputs)
 
-    def _try(self, variant: str, batch: int, images: str | None) -> float:
-        steps = self._make(batch, images, variant)
+    def _try(self, variant: str, parameters: dict[str, Array], inputs: dict[str, Array]) -> float:
+        steps = self._make(parameters, inputs, variant)
         steps.step()
         times = []
         for _ in range(2):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mcnbench.reference_step import Reference
-    from mcnbench.step_check import Check, Followers, Judging
+    from mcnbench.step_check import Check, Followers, Judging, Part
 
 __all__ = ["GradientError", "Verification", "judge", "record"]
 
@@ -78,14 +78,16 @@ class Verification:
         )
 
 
-def judge(network: Network, folder: Path, *, whole: bool = True) -> Verification:
-    """Judges the step that `record` wrote to `folder`; where `whole` is false layer by layer only, at half the cost."""
-    from mcnbench.step_check import WrongShape
+def judge(network: Network, folder: Path, *, whole: bool = True, share: float = 1.0) -> Verification:
+    """Judges the step that `record` wrote to `folder`; where `whole` is false layer by layer only, at half the cost.
+    Of the filters and channels of each convolution that share is judged; which, is drawn from the images."""
+    from mcnbench.step_check import Part, WrongShape
 
     recorded = Recorded(network, folder)
     precision = PRECISIONS[recorded.precision]
     try:
-        checks = (*_layers(network, recorded, precision), *_sums(network, recorded, precision))
+        part = Part(share, crc32(np.ascontiguousarray(recorded[IMAGES]).tobytes()))
+        checks = (*_layers(network, recorded, precision, part), *_sums(network, recorded, precision))
         checks += tuple(_updates(network, recorded, precision))
         gradients = _whole_step(network, recorded) if whole else ()
     except WrongShape as error:
@@ -105,7 +107,7 @@ def judge(network: Network, folder: Path, *, whole: bool = True) -> Verification
     return Verification("HOLDS", None, checks, gradients)
 
 
-def _layers(network: Network, recorded: Recorded, precision: Precision) -> list[Check]:
+def _layers(network: Network, recorded: Recorded, precision: Precision, part: Part) -> list[Check]:
     """Each run of layers, on the inputs and the dy that it met."""
     from mcnbench.convolution_check import check_conv2d
     from mcnbench.step_check import Followers, Judging
@@ -122,7 +124,7 @@ def _layers(network: Network, recorded: Recorded, precision: Precision) -> list[
         inputs = [None if a is None else _value(network, recorded, a) for a in first.arguments]
         gradients = [recorded.gradient(run, i) if executor.wanted(a) else None for i, a in enumerate(first.arguments)]
         if first.block == "conv2d":
-            check_conv2d(judging, inputs, first.options, y, before, gradients, followers, precision)
+            check_conv2d(judging, inputs, first.options, y, before, gradients, followers, precision, part)
         else:
             _check_block(judging, first, inputs, y, before.numpy(), gradients, followers, precision)
         found += judging.checks()

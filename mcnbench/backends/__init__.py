@@ -3,8 +3,9 @@
 A backend is any module or object with functions named after the blocks; each returns (y, pullback). Optional
 attributes: `version()` (the receipt; raises with the reason if it cannot run here), `from_numpy(a)`, `to_numpy(a)`,
 `synchronize()`, `precision` ({"float32": "tf32"} where it is), `accuracy` ("componentwise" or "normwise"),
-`set_threads(n)`; of a backend on a device `elapsed_ns(work)`, `reset_peak_bytes()`, `peak_bytes()`; and for training
-steps `prepare(w)`, `fused`, `sgd`, `training_step` (see mcnbench/training.py).
+`set_threads(n)`, `preload()` (imports what would else be imported on first use); of a backend on a device
+`elapsed_ns(work)`, `reset_peak_bytes()`, `peak_bytes()`; and for training steps `prepare(w)`, `fused`, `sgd`,
+`training_step` (see mcnbench/training.py).
 """
 
 from __future__ import annotations

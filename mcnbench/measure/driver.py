@@ -12,11 +12,12 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from mcnbench import runfile
 from mcnbench.measure import device, precision
@@ -61,6 +62,8 @@ class Contestant:
     error: str | None = None
     """What the worker failed of."""
     wrong: bool = False
+    several: bool = False
+    """Whether the backend has variants (memory formats), of which the faster one is found by trying."""
 
     def conclude(self, found: schema.Verified, fresh: bool) -> None:
         """Adds what a check found, whose verdict is `before`, to what the check before the timing found."""
@@ -101,6 +104,8 @@ class Driver:
     seed: int
     time_limit: float
     """Seconds that a worker may take for one answer."""
+    quick: bool
+    """Whether the check after the timing is layer by layer only, without the whole step against float64."""
     peer: str
     precision: float
     """Relative half width of an interval at which a ratio is known well enough."""
@@ -109,15 +114,18 @@ class Driver:
     report: Report
     variants: dict[tuple[str, str], str] = field(default_factory=dict)
     """The faster variant (memory format) of a backend on a case, once tried."""
+    _ready: list[Worker] = field(default_factory=list)
+    """Workers for the next visit, which import their backends while this one is judged."""
 
     def visit(self, case: Case, launch: int) -> list[schema.Measurement]:
         """Measures the case once more; returns, and writes, one measurement for each backend."""
         order = random.Random(f"{self.seed} {case.name} {launch}")
+        self._doing(case, "starting")
+        workers, self._ready = self._ready or self._start_all(), []
         with ExitStack() as stack:
-            self._doing(case, "starting")
             contestants = [
-                Contestant(self._launch(case, backend, launch), stack.enter_context(self.start()))
-                for backend in self.backends
+                Contestant(self._launch(case, backend, launch), stack.enter_context(worker))
+                for backend, worker in zip(self.backends, workers, strict=True)
             ]
             self._build(case, contestants)
             began = time.monotonic()
@@ -135,6 +143,23 @@ class Driver:
             self.writer.write(measurement)
         self.budget.leave(case.name, done, seconds)
         return measurements
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._ready:
+            worker.__exit__(kind, error, trace)
+
+    def _start_all(self) -> list[Worker]:
+        """A worker for each backend, which begins to import it."""
+        workers = [self.start() for _ in self.backends]
+        for backend, worker in zip(self.backends, workers, strict=True):
+            with suppress(WorkerFailed):  # `_greet` finds that it is dead
+                worker.send("hello", backend=backend, threads=self.threads)
+        return workers
 
     def leave_out(self, case: Case, launch: int, reason: str) -> None:
         """Writes that the case was not measured, so that it does not just look forgotten."""
@@ -160,28 +185,37 @@ class Driver:
         )
 
     def _build(self, case: Case, contestants: list[Contestant]) -> None:
-        """Imports take seconds, so all workers start at once; they build one after the other, as a backend that has
-        several ways (memory formats) times them."""
+        """All build at once, but those that have variants (memory formats) and time them: these build alone."""
+        self._doing(case, "building")
+        at_once, alone = [], []
         for contestant in contestants:
-            backend = contestant.launch.backend
-            self._attempt(contestant, partial(_send, "hello", backend=backend, threads=self.threads))
-        for contestant in _alive(contestants):
             self._attempt(contestant, self._greet)
-        for contestant in _alive(contestants):
-            self._doing(case, f"building {contestant.launch.backend}")
-            self._attempt(contestant, partial(self._make, case))
+            if contestant.several and (case.name, contestant.launch.backend) not in self.variants:
+                alone.append(contestant)
+            elif contestant.error is None:
+                at_once.append(contestant)
+                self._attempt(contestant, partial(self._begin_to_build, case))
+        for contestant in _alive(at_once):
+            self._attempt(contestant, partial(self._built, case))
+        for contestant in _alive(alone):
+            self._attempt(contestant, partial(self._begin_to_build, case))
+            self._attempt(contestant, partial(self._built, case))
         for contestant in contestants:
             self.writer.write(contestant.launch)
 
     def _greet(self, contestant: Contestant) -> None:
         answer = contestant.worker.receive(self.time_limit)
+        contestant.several = answer["several"]
         contestant.launch = contestant.launch.model_copy(update={"receipt": answer["receipt"]})
 
-    def _make(self, case: Case, contestant: Contestant) -> None:
-        key = case.name, contestant.launch.backend
-        answer = self._ask(contestant, "build", **case.build, variant=self.variants.get(key))
+    def _begin_to_build(self, case: Case, contestant: Contestant) -> None:
+        variant = self.variants.get((case.name, contestant.launch.backend))
+        contestant.worker.send("build", **case.build, variant=variant)
+
+    def _built(self, case: Case, contestant: Contestant) -> None:
+        answer = contestant.worker.receive(self.time_limit)
         if answer["variant"] is not None:
-            self.variants[key] = answer["variant"]
+            self.variants[case.name, contestant.launch.backend] = answer["variant"]
             receipt = f"{contestant.launch.receipt}, {answer['variant']}"
             contestant.launch = contestant.launch.model_copy(update={"receipt": receipt})
 
@@ -201,8 +235,10 @@ class Driver:
                     contestant.error = str(error)
                     contestant.conclude(schema.Verified(before="ERROR", message=str(error)), fresh)
                     continue
-                self.judge.send(case.build["network_name"], folder)
+                self.judge.send(case.build["network_name"], folder, whole=not (fresh and self.quick))
                 recorded.append(contestant)
+            if fresh:
+                self._ready = self._start_all()
             for contestant in recorded:
                 contestant.conclude(self.judge.receive(), fresh)
             self.judge.rest()
@@ -258,10 +294,6 @@ class Driver:
 
     def _doing(self, case: Case, what: str) -> None:
         self.report.doing(f"{case.network.name}, batch {case.batch}: {what}", self.budget.left())
-
-
-def _send(what: str, contestant: Contestant, **fields: Any) -> None:
-    contestant.worker.send(what, **fields)
 
 
 def _fields(launch: schema.Launch) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Judges what workers recorded, in a process of its own that idles while others are timed.
+"""Judges what workers recorded, in a process of its own that is idle while others are timed.
 
 It has the workers' allocator settings, without which checking large layers is mostly page faults, and it gives its
 memory back before anything is timed. It judges one recorded step while the next worker records.
@@ -18,13 +18,14 @@ from reports.runfile import Verified
 class Judge:
     """A worker that judges; it is started again when it dies, and that step is then not verified."""
 
-    def __init__(self, start: Callable[[], Worker], time_limit: float) -> None:
-        self._start, self._time_limit = start, time_limit
-        self._worker = start()
+    def __init__(self, start: Callable[[], Worker], threads: int, time_limit: float, share: float = 1.0) -> None:
+        self._start, self._threads, self._time_limit, self._share = start, threads, time_limit, share
+        self._worker = self._begin()
 
-    def send(self, network_name: str, folder: Path) -> None:
+    def send(self, network_name: str, folder: Path, whole: bool) -> None:
         """Begins to judge the step of that network in the folder; `receive` has the result, in the order of sending."""
-        self._attempt(lambda: self._worker.send("judge", network_name=network_name, folder=str(folder)))
+        fields = {"network_name": network_name, "folder": str(folder), "whole": whole, "share": self._share}
+        self._attempt(lambda: self._worker.send("judge", **fields))
 
     def receive(self) -> Verified:
         """What was found; the verdict is `before`, and ERROR if the judge itself failed."""
@@ -54,4 +55,10 @@ class Judge:
 
     def _restart(self) -> None:
         self._worker.__exit__(None, None, None)
-        self._worker = self._start()
+        self._worker = self._begin()
+
+    def _begin(self) -> Worker:
+        """The oracle and the reference are PyTorch's."""
+        worker = self._start()
+        worker.ask("hello", self._time_limit, backend="torch", threads=self._threads)
+        return worker

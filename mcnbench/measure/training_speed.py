@@ -54,6 +54,7 @@ class Quick(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     batch_divisor: int = Field(ge=1)
+    judged: float
     budget: str | float
 
 
@@ -90,6 +91,9 @@ class Settings(BaseModel):
     threads: int
     images: str | None = None
     inherit_env: bool = False
+    judged: float = Field(default=1.0, gt=0, le=1)
+    """The share of the filters and channels of each convolution that is judged; below 1 the check after the timing is
+    also layer by layer only, without the whole step against float64."""
     precision: float = Field(default=0.01, gt=0)
     """No more visits to a case whose ratios are known to this (relative half width of Student's 95% interval)."""
 
@@ -278,11 +282,25 @@ def _measure(
     )
     done: dict[str, list[schema.Measurement]] = {case.name: [] for case in cases}
     by_name = {case.name: case for case in cases}
-    with Judge(start, settings.time_limit) as judge:
-        driver = Driver(
-            settings.backends, start, judge, settings.threads, settings.device, settings.dtype, settings.seed,
-            settings.time_limit, settings.peer, settings.precision, writer, budget, report,
-        )  # fmt: skip
+    with (
+        Judge(start, settings.threads, settings.time_limit, settings.judged) as judge,
+        Driver(
+            backends=settings.backends,
+            start=start,
+            judge=judge,
+            threads=settings.threads,
+            device=settings.device,
+            dtype=settings.dtype,
+            seed=settings.seed,
+            time_limit=settings.time_limit,
+            quick=settings.judged < 1,
+            peer=settings.peer,
+            precision=settings.precision,
+            writer=writer,
+            budget=budget,
+            report=report,
+        ) as driver,
+    ):
 
         def visit(case: Case) -> None:
             launch = launches.get(case.name, 0)

@@ -39,7 +39,12 @@ class Work:
         set_threads = getattr(self._backend.implementation, "set_threads", None)
         if set_threads is not None:
             set_threads(threads)
-        return {"receipt": self._backend.version(), "libraries": machine.blas()}
+        receipt = self._backend.version()
+        preload = getattr(self._backend.implementation, "preload", None)
+        if preload is not None:
+            preload()
+        several = bool(getattr(self._backend.implementation, "variants", ()))
+        return {"receipt": receipt, "libraries": machine.blas(), "several": several}
 
     def build(
         self, network_name: str, batch: int, dtype: str, seed: int, images: str | None, variant: str | None
@@ -55,26 +60,24 @@ class Work:
         verification.record(self._trainer, Path(folder), seed=seed)
         return {}
 
-    def judge(self, network_name: str, folder: str) -> dict[str, Any]:
-        """What verification finds of a step that another worker recorded in the folder, on all cores."""
-        import torch
-
-        torch.set_num_threads(machine.cores_allowed())
-        found = verification.judge(network.load(network_name), Path(folder)).verified()
+    def judge(self, network_name: str, folder: str, whole: bool, share: float) -> dict[str, Any]:
+        """What verification finds of a step that another worker recorded in the folder."""
+        found = verification.judge(network.load(network_name), Path(folder), whole=whole, share=share).verified()
         answer: dict[str, Any] = json.loads(found.model_dump_json())
         return answer
 
     def rest(self) -> dict[str, Any]:
         """Gives memory back to the system that judging needed."""
         gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)
+        _give_memory_back()
         return {}
 
     def warm_up(self) -> dict[str, Any]:
         """Steps until the time is stable; from then on peak memory counts, and garbage collection is off."""
+        gc.collect()
+        _give_memory_back()  # of the variants that were tried, and of the check
         Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is held now
         getattr(self._backend, "reset_peak_bytes", _nothing)()
-        gc.collect()
         gc.freeze()
         gc.disable()
         ns = [self._timed()]
@@ -128,3 +131,8 @@ def _nothing() -> None:
 
 def _empty() -> list[Any]:
     return []
+
+
+def _give_memory_back() -> None:
+    """Free memory goes back to the system; by the workers' settings the C library keeps it."""
+    ctypes.CDLL(None).malloc_trim(0)

@@ -34,7 +34,7 @@ def start() -> Callable[[], Worker]:
 
 @pytest.fixture(scope="module")
 def judge(start: Callable[[], Worker]) -> Iterator[Judge]:
-    with Judge(start, 60.0) as judge:
+    with Judge(start, 1, 60.0) as judge:
         yield judge
 
 
@@ -49,7 +49,7 @@ def visit(tmp_path: Path, tiny: str, start: Callable[[], Worker], judge: Judge) 
         def run(*backends: str, seconds: float = 1.0, time_limit: float = 20.0) -> dict[str, schema.Measurement]:
             budget = Budget(seconds, {case.name: 1.0})
             assert budget.enter(case.name)
-            driver = Driver(
+            with Driver(
                 backends=backends,
                 start=start,
                 judge=judge,
@@ -58,13 +58,14 @@ def visit(tmp_path: Path, tiny: str, start: Callable[[], Worker], judge: Judge) 
                 dtype="float32",
                 seed=0,
                 time_limit=time_limit,
+                quick=False,
                 peer=backends[0],
                 precision=0.01,
                 writer=writer,
                 budget=budget,
                 report=Report(seconds),
-            )
-            return {m.backend: m for m in driver.visit(case, 0)}
+            ) as driver:
+                return {m.backend: m for m in driver.visit(case, 0)}
 
         yield run
 

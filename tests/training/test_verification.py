@@ -50,6 +50,42 @@ def test_right_backends_hold(
     assert judged >= {layer.name for layer in network.layers} | set(network.parameters)
 
 
+def test_a_part_of_each_convolution_is_enough_to_hold_and_finds_what_is_wrong_everywhere(
+    chain: Network, altered: Callable[..., Backend], tmp_path: Path
+) -> None:
+    trainer = Trainer(chain, mcnbench.backend("numpy"), 2, seed=1)
+    trainer.step()
+    record(trainer, tmp_path, seed=2)
+    found = judge(chain, tmp_path, whole=False, share=0.25)
+    assert (found.verdict, found.message) == ("HOLDS", None)
+    assert {check.output for check in found.checks} >= {"y", "dx", "dw", "db"}
+
+    for output, wrong in {"y": {"y": np.square}, "dw": {"dw": np.square}, "dx": {"dx": np.square}}.items():
+        backend = altered(conv2d=changed(numpy_cpu.conv2d, **wrong), fused={})
+        folder = tmp_path / output
+        folder.mkdir()
+        record(Trainer(chain, backend, 2, seed=1), folder, seed=2)
+        found = judge(chain, folder, whole=False, share=0.25)
+        assert found.verdict == "VIOLATED"
+        assert f" {output}[" in (found.message or "")
+
+
+def test_what_a_part_names_is_where_it_is(chain: Network, altered: Callable[..., Backend], tmp_path: Path) -> None:
+    fifth = put(7.0, slice(None), 5)
+    change = changed(numpy_cpu.conv2d, dx=lambda dx: fifth(dx) if dx.shape[1] == 12 else dx)
+    backend = altered(conv2d=change, fused={})
+    trainer = Trainer(chain, backend, 2, seed=1)
+    verdicts, named = set(), set()
+    for seed in range(6):
+        (tmp_path / str(seed)).mkdir()
+        record(trainer, tmp_path / str(seed), seed=seed)
+        found = judge(chain, tmp_path / str(seed), whole=False, share=0.2)
+        verdicts.add(found.verdict)
+        named |= {check.where[1] for check in found.checks if check.output == "dx" and check.ratio > 1}
+    assert named == {5}
+    assert verdicts == {"HOLDS", "VIOLATED"}, "each time another part is judged"
+
+
 def test_float64_holds_too(chain: Network, altered: Callable[..., Backend], tmp_path: Path) -> None:
     assert verify(chain, altered(), tmp_path, dtype="float64").verdict == "HOLDS"
     rounded = altered(conv2d=changed(numpy_cpu.conv2d, y=lambda y: y.astype("f4").astype("f8")), fused={})

@@ -34,6 +34,7 @@ __all__ = [
     "log_loss",
     "max_pool2d",
     "p_distance",
+    "preload",
     "relu",
     "set_threads",
     "sigmoid",
@@ -64,6 +65,13 @@ def from_numpy(a: Array) -> torch.Tensor:
 
 def to_numpy(a: torch.Tensor) -> Array:
     return a.detach().numpy()
+
+
+def preload() -> None:
+    """Imports what PyTorch would import on the first training step, which takes seconds."""
+    from mcnbench.backends.torch import training  # noqa: F401  # which needs the blocks above
+
+    torch.optim.SGD([torch.zeros(1)], lr=0.0)
 
 
 def training_step(
