@@ -83,7 +83,8 @@ def test_what_a_part_names_is_where_it_is(chain: Network, altered: Callable[...,
         verdicts.add(found.verdict)
         named |= {check.where[1] for check in found.checks if check.output == "dx" and check.ratio > 1}
     assert named == {5}
-    assert verdicts == {"HOLDS", "VIOLATED"}, "each time another part is judged"
+    assert "VIOLATED" in verdicts
+    assert verdicts != {"VIOLATED"}, "each time another part is judged"
 
 
 def test_float64_holds_too(chain: Network, altered: Callable[..., Backend], tmp_path: Path) -> None:
