@@ -51,7 +51,7 @@ def contents(document: str) -> dict[str, str]:
 
 
 def block(part: Part) -> str:
-    """The part as it stands between markers: command, what is the same for all rows, table, what went wrong, how to read it."""
+    """The part as it stands between markers: command, what all rows share, table, what went wrong, how to read it."""
     lines = [f"    {text.clean(command)}" for command in part.commands]
     lines += ["", text.markdown(text.shared(part.table)), "", text.as_markdown(part.table), ""]
     lines += [f"- {text.markdown(problem)}" for problem in (*part.problems, *part.legend)]
