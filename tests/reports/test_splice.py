@@ -14,15 +14,13 @@ from tests.reports.conftest import Made, measurement
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-DOCUMENT = (
-    "# Mine\n\n<!-- table: training-speed -->\nold\n<!-- end -->\n\nmore\n\n<!-- table: check -->\nkept\n<!-- end -->\n"
-)
+DOCUMENT = "# Mine\n\n<!-- table: training-speed -->\nstale\n<!-- end -->\n\nmore\n\n<!-- table: check -->\nkept\n<!-- end -->\n"
 
 
 def test_the_table_and_its_command_take_the_place_of_the_old(make_run: Made) -> None:
     found = parts(frames.read([make_run(measurement("alexnet", "numpy", [1.0]))]))
     new = splice.splice(DOCUMENT, found)
-    assert "old" not in new
+    assert "stale" not in new
     before, table, after = new.partition("| AlexNet | 10 |")
     assert table
     assert before.startswith("# Mine\n\n<!-- table: training-speed -->\n\n    mcnbench run training-speed\n")
