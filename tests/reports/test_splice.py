@@ -14,7 +14,8 @@ from tests.reports.conftest import Made, measurement
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-DOCUMENT = "# Mine\n\n<!-- table: training-speed -->\nstale\n<!-- end -->\n\nmore\n\n<!-- table: check -->\nkept\n<!-- end -->\n"
+OTHER = "\n\nmore\n\n<!-- table: check -->\nkept\n<!-- end -->\n"
+DOCUMENT = f"# Mine\n\n<!-- table: training-speed -->\nstale\n<!-- end -->{OTHER}"
 
 
 def test_the_table_and_its_command_take_the_place_of_the_old(make_run: Made) -> None:
