@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("thorough", max_examples=4000, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", max_examples=2000, suppress_health_check=[HealthCheck.too_slow])

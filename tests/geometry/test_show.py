@@ -102,6 +102,33 @@ def test_another_image_size_changes_the_maps_and_not_the_parameters() -> None:
     assert shown["totals"]["parameters"] == KNOWN["vgg-vd-16"][0]
 
 
+def test_branches_that_are_not_compatible_are_named_and_what_follows_them_has_no_field(tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(
+        """
+        input = [1, 9, 9]
+        batch = 2
+        layers = [
+          { name = "slow", block = "conv2d", out_channels = 1, kernel_size = 5 },
+          { name = "fast", block = "conv2d", inputs = ["images"], out_channels = 1, kernel_size = 1, stride = 2 },
+          { name = "join", block = "add", inputs = ["slow", "fast"] },
+          { name = "relu", block = "relu" },
+          { name = "loss", block = "softmax_log_loss" },
+        ]
+        """
+    )
+    printed = show(str(path))
+    reason = (
+        "join joins slow and fast: the receptive fields (size 5, stride 1, offset 3) and (size 1, stride 2, offset 1) have "
+        "different strides, so no sliding window holds both"
+    )
+    assert f"No receptive field from join on (2 layers): {reason}." in printed.splitlines()
+    layers = {layer["layer"]: layer for layer in json.loads(show(str(path), "--format", "json"))["layers"]}
+    assert layers["relu"]["receptive_field"] is None
+    assert layers["relu"]["no_receptive_field"] == reason
+    assert layers["fast"]["receptive_field"]["stride"] == [2, 2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -57,13 +57,13 @@ def within_field(network: Network, seen: Mask) -> None:
                 assert (inside[0], inside[-1]) == (first, last)
 
 
-@settings(max_examples=settings.default.max_examples // 2, deadline=None)
+@settings(max_examples=settings.default.max_examples, deadline=None)
 @given(chains())
 def test_three_ways_agree_on_chains(network: Network) -> None:
     agree(network)
 
 
-@settings(max_examples=settings.default.max_examples // 8, deadline=None)
+@settings(max_examples=settings.default.max_examples // 4, deadline=None)
 @given(graphs())
 def test_three_ways_agree_on_graphs(network: Network) -> None:
     agree(network)
