@@ -119,8 +119,8 @@ def test_branches_that_are_not_compatible_are_named_and_what_follows_them_has_no
     )
     printed = show(str(path))
     reason = (
-        "join joins slow and fast: the receptive fields (size 5, stride 1, offset 3) and (size 1, stride 2, offset 1) have "
-        "different strides, so no sliding window holds both"
+        "join joins slow and fast: the receptive fields (size 5, stride 1, offset 3) and (size 1, stride 2, offset 1) "
+        "have different strides, so no sliding window holds both"
     )
     assert f"No receptive field from join on (2 layers): {reason}." in printed.splitlines()
     layers = {layer["layer"]: layer for layer in json.loads(show(str(path), "--format", "json"))["layers"]}
