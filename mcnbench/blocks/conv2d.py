@@ -48,6 +48,8 @@ def output_shape(shapes: blocks.Shapes, options: Options) -> Shape:
     (sv, sh), (dv, dh) = pair(options.stride), pair(options.dilation)
     if min(sv, sh, dv, dh) < 1 or min(top, bottom, left, right) < 0:
         raise ValueError(f"wanted stride and dilation of at least 1 and padding of at least 0, got {options}")
+    if min(window) < 1:
+        raise ValueError(f"wanted filters of at least 1x1, got w {w}")
     p = geometry.output_size(x[2], window[0], sv, top, bottom, dv)
     q = geometry.output_size(x[3], window[1], sh, left, right, dh)
     if p < 1 or q < 1:
