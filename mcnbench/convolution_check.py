@@ -82,6 +82,8 @@ class _Bound:
     def __init__(self, n: int, precision: Precision, factors: tuple[Array, ...]) -> None:
         self._n, self._precision = n, precision
         self._doubled = precision.u <= 2.0**-53  # the oracle is no more exact than what is judged
+        # Sums in float32 may have lost as much as the second factor restores.
+        self._factor = 2.0 if self._doubled else 1 + 2 * float(certain(n, 2.0**-24))
         self.coefficient = float(product_coefficient(n, precision.u, *map(_some, factors)))
 
     def magnitude(self, a: Array) -> Tensor:
@@ -89,9 +91,7 @@ class _Bound:
         return torch.from_numpy(a).to(torch.float64 if self._doubled else torch.float32).abs()
 
     def __call__(self, sums: Tensor) -> Tensor:
-        # Summed in float32 they may have lost as much as the second factor restores.
-        factor = 2.0 if self._doubled else 1 + 2 * float(certain(self._n, 2.0**-24))
-        return sums.double().mul_(self.coefficient * factor).add_(2 * self._n * self._precision.eta)
+        return sums.double().mul_(self.coefficient * self._factor).add_(2 * self._n * self._precision.eta)
 
 
 def _double(a: Array) -> Tensor:

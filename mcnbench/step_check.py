@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import isfinite, prod
 
 import numpy as np
 import torch
@@ -93,17 +93,17 @@ class Judging:
         computed = torch.from_numpy(got)
         for part in _parts(got.shape):
             ratio = (computed[part] - wanted[part]).abs_().div_(bound[part])
-            worst, place = torch.max(ratio.reshape(-1), 0)
-            if not torch.isfinite(worst):
-                exact = error_ratio(got[part], wanted[part].numpy(), bound[part].numpy())
-                worst, place = torch.max(torch.from_numpy(np.asarray(exact)).reshape(-1), 0)
-            if output in self._worst and float(worst) <= self._worst[output].ratio:
+            worst = float(ratio.max())
+            if not isfinite(worst):  # a bound of 0, or something that is not finite
+                ratio = torch.from_numpy(np.asarray(error_ratio(got[part], wanted[part].numpy(), bound[part].numpy())))
+                worst = float(ratio.max())
+            if output in self._worst and worst <= self._worst[output].ratio:
                 continue
-            inside = np.unravel_index(int(place), ratio.shape)
+            inside = np.unravel_index(int(ratio.argmax()), ratio.shape)
             index = tuple(int(i) + (p.start or 0) for i, p in zip(inside, part, strict=True))
             values = float(got[index]), float(wanted[index]), float(bound[index])
             index = tuple(i + offset * (n == axis) for n, i in enumerate(index))
-            self._worst[output] = Check(self.layers, output, float(worst), index, *values, telling=True)
+            self._worst[output] = Check(self.layers, output, worst, index, *values, telling=True)
 
     def checks(self) -> list[Check]:
         found = []

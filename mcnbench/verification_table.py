@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import time
+from math import floor
 from pathlib import Path
 
 import click
@@ -56,21 +57,26 @@ def command(
 def table(network: Network, found: Verification) -> str:
     """Worst error / bound of each layer in each direction, then the gradients of the whole step, then the verdict."""
     blocks = {layer.name: layer.block for layer in network.layers}
-    outputs = [*dict.fromkeys(c.output for c in found.checks)]
+    outputs = [*dict.fromkeys(("y", "dx", "dw", "db", *(c.output for c in found.checks)))]
     rows = [["layers", "blocks", *outputs]]
     for layers in dict.fromkeys(c.layers for c in found.checks):
         ratios = {c.output: c.ratio for c in found.checks if c.layers == layers}
         names = "+".join(blocks.get(name, "") for name in layers.split("+"))
-        rows.append([layers, names, *(f"{ratios[o]:.3f}" if o in ratios else "" for o in outputs)])
+        rows.append([layers, names, *(_ratio(ratios[o]) if o in ratios else "" for o in outputs)])
     gradients = [["gradient of the whole step", "relative L2 error", "PyTorch's"]]
     gradients += [[g.parameter, f"{g.ours:.2e}", f"{g.torch:.2e}"] for g in found.gradients]
     multiple = found.error_multiple
-    verdict = f"{found.verdict}: worst error / bound {found.error_ratio:.4f}" + (
+    verdict = f"{found.verdict}: worst error / bound {_ratio(found.error_ratio)}" + (
         f", error multiple against PyTorch float32 {multiple:.2f}" if multiple is not None else ""
     )
     return "\n".join(
         [_columns(rows), "", _columns(gradients), "", verdict, *([found.message] if found.message else []), ""]
     )
+
+
+def _ratio(error_over_bound: float) -> str:
+    """Three digits; cut off rather than rounded, so that what is below 1 also reads so."""
+    return f"{floor(error_over_bound * 1000) / 1000:.3f}" if error_over_bound <= 1 else f"{error_over_bound:.3g}"
 
 
 def _columns(rows: list[list[str]]) -> str:
