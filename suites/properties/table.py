@@ -28,6 +28,7 @@ BEHAVIOUR = (
     "writes-all",
     "strided-inputs",
     "empty-batch",
+    "geometry",
     "deterministic",
 )
 WIDTH = 108

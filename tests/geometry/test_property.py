@@ -10,7 +10,7 @@ import pytest
 from mcnbench import backend, blocks
 from mcnbench.arrays import Array
 from mcnbench.backends import Backend
-from suites.properties import engine
+from suites.properties import engine, table
 
 RIGHT = backend("numpy")
 
@@ -19,6 +19,10 @@ RIGHT = backend("numpy")
 def test_right_blocks_hold(block: str) -> None:
     verdict = engine.run(RIGHT, block, "geometry", examples=30)
     assert verdict.verdict == "HOLDS", verdict.message
+
+
+def test_every_property_has_its_column_in_the_tables_of_check() -> None:
+    assert set(engine.PROPERTIES) == {*table.VALUES, *table.BEHAVIOUR}
 
 
 def test_a_loss_has_no_geometry() -> None:
