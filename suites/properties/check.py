@@ -92,7 +92,7 @@ def replay(settings: Settings, line: str) -> int:
     names = [p for p in engine.applicable(case) if not settings.properties or p in settings.properties]
     if not names:
         raise NothingDone(f"no property{' of those asked for' if settings.properties else ''} suits the case '{case}'")
-    pool = start(settings.backend, 1, settings.case_seconds)
+    pool = start(settings.backend, 1, settings.case_seconds, quiet=False)
     try:
         futures = pool.submit([Request(case.block, p, case.dtype, case=str(case)) for p in names])
         verdicts = [future.result() for future in futures.values()]
@@ -155,7 +155,7 @@ def _conclude(verdicts: Sequence[Verdict], settings: Settings, path: Path | None
     scripts = _write_scripts(verdicts, path, settings)
     if settings.json:
         _write_json(verdicts, settings.json, settings, scripts)
-    table.show(verdicts, scripts, receipt, seconds, path)
+    table.show(verdicts, scripts, f"{settings.backend} ({receipt})", seconds, path)
     if any(verdict.verdict in BAD for verdict in verdicts):
         return 1
     if all(verdict.verdict == "UNSUPPORTED" for verdict in verdicts):

@@ -17,7 +17,7 @@ from mcnbench.backends import Backend, load
 from mcnbench.case import Case
 from mcnbench.errors import BadInput
 from mcnbench.verdict import Verdict
-from suites.properties import dossier, geometry, invalid, memory, relations, strategies, values
+from suites.properties import dossier, geometry, invalid, memory, relations, strategies, subject, values
 from suites.properties.outcome import Tally, Unsupported, Violated
 from suites.properties.subject import Subject
 from suites.properties.trial import Trial
@@ -40,6 +40,7 @@ PROPERTIES: dict[str, Callable[[Trial], None]] = {
     "deterministic": memory.deterministic,
     "geometry": geometry.geometry,
 }
+SUBJECT = subject.__file__
 EXAMPLES = 100
 SHRINK_SECONDS = 10.0
 BUDGET_SECONDS = 120.0
@@ -138,6 +139,8 @@ class _Found(Exception):
 class _Failure:
     case: Case
     error: Exception
+    place: str
+    """Where in the backend's code it was raised; "" for what the properties raise themselves."""
 
 
 @dataclass
@@ -168,28 +171,29 @@ class _Search:
             return
         if self.on_case:
             self.on_case(case)
-        subject = Subject(self.backend, self.block)
+        under_test = Subject(self.backend, self.block)
         tally = self.tally if not self.failure else Tally()
+        failed: _Failure | None = None
         try:
-            PROPERTIES[self.property](Trial(subject, case, tally, self._peer()))
+            PROPERTIES[self.property](Trial(under_test, case, tally, self._peer()))
         except (Unsupported, NotImplementedError) as reason:
             self._refused(str(reason) or type(reason).__name__)
         except Exception as error:  # whatever the backend raises is a finding, with its case
-            self._failed(case, error)
-        else:
-            self.tried += not self.failure
+            failed = _Failure(case, error, _where_raised(error))
+            error.__traceback__ = None  # its frames hold the arrays of the call
+        if failed:
+            self._failed(failed)
+        self.tried += not self.failure
 
-    def _failed(self, case: Case, error: Exception) -> None:
-        # Every kind of failure shrinks on its own: a wrong value must not turn into an exception that hides it.
-        kind = type(error)
+    def _failed(self, failed: _Failure) -> None:
         if self.failure is None:
             self.tried += 1
             self.failed_at = monotonic()
-            self.first = _Failure(case, error)
-        elif kind is not type(self.failure.error):
-            return
-        self.failure = _Failure(case, error)
-        raise _Found from None
+            self.first = failed
+        elif type(failed.error) is not type(self.failure.error):
+            return  # shrinking must not turn a wrong value into an exception that hides it
+        self.failure = failed
+        raise _Found
 
     def _refused(self, reason: str) -> None:
         if self.failure is None:
@@ -215,7 +219,7 @@ class _Search:
         return self.conclude("HOLDS", note.removeprefix("; "))
 
     def _notes(self) -> str:
-        notes = [f"{count} cases refused: {reason}" for reason, count in self.refusals.items()]
+        notes = [f"some cases refused: {reason}" for reason in self.refusals]
         if monotonic() - self.started > BUDGET_SECONDS:
             notes.append(f"stopped after {BUDGET_SECONDS:g} s")
         return "".join(f"; {note}" for note in notes)
@@ -228,8 +232,8 @@ class _Search:
             message += self._first_pattern(message)
             script = dossier.script(self.backend, case, self.property, message)
             return self.conclude("VIOLATED", message, str(case), script)
-        line = _where_raised(error)
-        message = f"{type(error).__name__}: {error}{line}" if str(error) else f"{type(error).__name__}{line}"
+        said = f": {error}" if str(error) else ""
+        message = f"{type(error).__name__}{said}{failure.place}"
         return self.conclude("ERROR", message, str(case))
 
     def _first_pattern(self, message: str) -> str:
@@ -263,5 +267,8 @@ def _torch() -> Backend:
 
 
 def _where_raised(error: Exception) -> str:
+    """The frame of the backend's own function, which the subject called."""
     frames = traceback.extract_tb(error.__traceback__)
-    return f" (raised in {frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    calls = [i for i, frame in enumerate(frames) if frame.filename == SUBJECT]
+    inside = frames[calls[-1] + 1 :] if calls else []
+    return f" (in {inside[0].filename}, line {inside[0].lineno})" if inside else ""

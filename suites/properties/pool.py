@@ -11,12 +11,13 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import IO, Any
 
 from mcnbench import ROOT
 from mcnbench.case import DTYPES
@@ -51,8 +52,10 @@ class Request:
 class Worker:
     """One process with the backend in it; starts again after it had to be ended."""
 
-    def __init__(self, backend: str, workers: int = 1, case_seconds: float = CASE_SECONDS) -> None:
-        self.backend, self._workers, self.case_seconds = backend, workers, case_seconds
+    def __init__(self, backend: str, workers: int = 1, case_seconds: float = CASE_SECONDS, quiet: bool = True) -> None:
+        """`quiet` keeps what the backend prints, and shows of it only the last words of a crash."""
+        self.backend, self._workers, self.case_seconds, self._quiet = backend, workers, case_seconds, quiet
+        self._printed: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
 
@@ -63,10 +66,12 @@ class Worker:
         """
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         self._buffer = b""
+        self._printed = tempfile.TemporaryFile() if self._quiet else None  # noqa: SIM115  # lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "suites.properties.worker", self.backend, str(self._workers)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._printed,
             env=environment,
             start_new_session=True,
         )
@@ -122,7 +127,7 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-            for stream in (self._process.stdin, self._process.stdout):
+            for stream in (self._process.stdin, self._process.stdout, self._printed):
                 if stream is not None:
                     with contextlib.suppress(OSError):
                         stream.close()
@@ -150,6 +155,7 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
         code = self._process.returncode
+        last_words = self._last_words()
         self.end()
         if code is not None and code < 0:
             name = signal.Signals(-code).name
@@ -158,8 +164,21 @@ class Worker:
                 "SIGKILL": "killed, as when memory runs out",
                 "SIGABRT": "abort",
             }
-            return f"crashes: {known.get(name, name)} ({name})"
-        return f"ends the process with exit status {code}"
+            return f"crashes: {known.get(name, name)} ({name}){last_words}"
+        return f"ends the process with exit status {code}{last_words}"
+
+    def _last_words(self) -> str:
+        """Where in the backend's code a crash was, or the last line printed."""
+        if self._printed is None:
+            return ""
+        self._printed.seek(0)
+        lines = self._printed.read().decode(errors="replace").splitlines()
+        frames = [line.strip().removeprefix("File ") for line in lines if line.startswith("  File ")]
+        ours = next((i for i, frame in enumerate(frames) if str(ROOT / "suites") in frame), len(frames))
+        if 0 < ours < len(frames):
+            return f", in {frames[ours - 1]}"  # the frame of the backend's function; the most recent call comes first
+        said = [line.strip() for line in lines if line.strip()]
+        return f"; it said: {said[-1][:200]}" if said else ""
 
 
 class _Silence(Exception):
@@ -231,9 +250,9 @@ class Pool:
         return verdict
 
 
-def start(backend: str, workers: int, case_seconds: float = CASE_SECONDS) -> Pool:
+def start(backend: str, workers: int, case_seconds: float = CASE_SECONDS, quiet: bool = True) -> Pool:
     """A pool whose first worker has said that the backend runs here; raises BadInput if it does not."""
-    first = Worker(backend, workers, case_seconds)
+    first = Worker(backend, workers, case_seconds, quiet)
     hello = first.start()
     return Pool(backend, workers, first, tuple(hello["blocks"]), str(hello["ready"]))
 

@@ -90,8 +90,8 @@ class Subject:
         self.backend.synchronize()
         names = [f"d{name}" for name in case.names]
         if not isinstance(returned, tuple | list) or len(returned) != len(inputs):
-            count = f"{len(returned)} gradients" if isinstance(returned, tuple | list) else _words(returned)
-            raise Violated(f"wanted {len(inputs)} gradients ({', '.join(names)}) from the pullback, got {count}")
+            got = _gradients(len(returned)) if isinstance(returned, tuple | list) else _words(returned)
+            raise Violated(f"wanted {_gradients(len(inputs))} ({', '.join(names)}) from the pullback, got {got}")
         found = {}
         for name, value, a in zip(names, returned, inputs, strict=True):
             if a is None or name in ("dlabels", "dmask"):
@@ -113,6 +113,10 @@ class Subject:
         if not np.issubdtype(a.dtype, np.number):
             raise Violated(f"wanted {name} of numbers, got dtype {a.dtype}")
         return a
+
+
+def _gradients(count: int) -> str:
+    return f"a tuple of {count} gradient{'s' if count != 1 else ''}"
 
 
 def _words(value: Any) -> str:

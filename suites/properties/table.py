@@ -31,7 +31,7 @@ BEHAVIOUR = (
     "geometry",
     "deterministic",
 )
-WIDTH = 108
+WIDTH = 132
 """What the tables need; a narrower terminal wraps their lines."""
 HEADINGS = {"metamorphic": "meta-\nmorphic", "deterministic": "determi-\nnistic"}
 ORDER = ("ERROR", "VIOLATED", "MISTRUSTED", "UNSUPPORTED", "HOLDS")
@@ -49,9 +49,7 @@ def show(
         if any(v.property in properties and v.verdict != "UNSUPPORTED" for v in verdicts):
             console.print(_table(verdicts, title, properties))
     _lacking(console, verdicts)
-    for verdict in verdicts:
-        if verdict.verdict in BAD:
-            _dossier(console, verdict, scripts)
+    _dossiers(console, verdicts, scripts)
     _notes(console, verdicts)
     console.print(_summary(verdicts, receipt, seconds))
     if path:
@@ -108,13 +106,27 @@ def _lacking(console: Console, verdicts: Sequence[Verdict]) -> None:
         console.print(f"[dim]UNSUPPORTED[/] {reason} ({', '.join(properties)})")
 
 
+def _dossiers(console: Console, verdicts: Sequence[Verdict], scripts: Mapping[str, Path]) -> None:
+    """What is wrong, each thing once: verdicts of a block that say the same are named together."""
+    groups: dict[tuple[str, str, str], list[Verdict]] = {}
+    for v in sorted(verdicts, key=lambda v: (v.block, _place(v), v.dtype)):
+        if v.verdict in BAD:
+            groups.setdefault((v.block, v.verdict, v.message.partition("\n")[0]), []).append(v)
+    for first, *others in groups.values():
+        _dossier(console, first, scripts)
+        if others:
+            console.print(Text(f"  the same  {', '.join(f'{v.property} {v.dtype}' for v in others)}"))
+
+
+def _place(verdict: Verdict) -> int:
+    return [*VALUES, *BEHAVIOUR].index(verdict.property)
+
+
 def _dossier(console: Console, verdict: Verdict, scripts: Mapping[str, Path]) -> None:
-    head = Text.assemble(
-        "\n", (verdict.verdict, STYLES[verdict.verdict]), f" {verdict.block} {verdict.property} {verdict.dtype}"
-    )
-    tried = f", after {verdict.examples} examples" if verdict.examples else ""
-    first, *rest = verdict.message.splitlines() or [""]
-    console.print(head, Text(f"{tried}: {first}"), sep="")
+    name = f" {verdict.block} {verdict.property} {verdict.dtype}"
+    tried = f", after {verdict.examples} example{'s' * (verdict.examples != 1)}" if verdict.examples else ""
+    message, *rest = verdict.message.splitlines() or [""]
+    console.print(Text.assemble("\n", (verdict.verdict, STYLES[verdict.verdict]), name, f"{tried}: {message}"))
     for line in rest:
         console.print(Text(f"  {line}"))
     if verdict.reproduce:
@@ -124,9 +136,12 @@ def _dossier(console: Console, verdict: Verdict, scripts: Mapping[str, Path]) ->
 
 
 def _notes(console: Console, verdicts: Sequence[Verdict]) -> None:
+    notes: dict[str, list[str]] = {}
     for v in verdicts:
         if v.verdict == "HOLDS" and v.message:
-            console.print(Text(f"{v.block} {v.property} {v.dtype} holds; {v.message}"))
+            notes.setdefault(f"{v.block}: {v.message}", []).append(f"{v.property} {v.dtype}")
+    for note, properties in notes.items():
+        console.print(Text(f"HOLDS {note} ({', '.join(properties)})"))
 
 
 def _summary(verdicts: Sequence[Verdict], receipt: str, seconds: float) -> Text:

@@ -8,6 +8,7 @@ sees, so that the other side knows which case a crash or a hang belongs to, and 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import resource
@@ -17,18 +18,23 @@ from pathlib import Path
 from typing import IO
 
 import psutil
+import torch
 
 from mcnbench.backends import Backend, load
 from mcnbench.case import Case, parse
 from mcnbench.errors import BadInput
 from mcnbench.verdict import Verdict
+from suites.properties import engine
+
+CASE_BYTES = 4 << 30
+"""More than any case needs."""
 
 
 def main(name: str, workers: int) -> None:
     """Serves until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    _limit_memory(workers)
+    faulthandler.enable()  # the last words of a crash then say where in the user's file it was
     warnings.simplefilter("ignore")  # NaN and overflow are part of the cases
     try:
         backend = load(name)
@@ -39,15 +45,16 @@ def main(name: str, workers: int) -> None:
     except Exception as error:  # a receipt that cannot be given is the reason why the backend cannot run here
         _answer(answers, {"refused": f"backend '{name}' cannot run here: {type(error).__name__}: {error}"})
         return
+    # The oracle's sums are too small to share: torch's threads would only wait for one another. The backend keeps the
+    # threads it has, unless it is torch itself.
+    torch.set_num_threads(1)
+    _limit_memory(workers)
     _answer(answers, {"ready": receipt, "blocks": backend.blocks()})
-    _one_thread()
     for line in sys.stdin:
         _answer(answers, {"verdict": json.loads(_serve(backend, json.loads(line), answers).to_json())})
 
 
 def _serve(backend: Backend, request: dict[str, str], answers: IO[str]) -> Verdict:
-    from suites.properties import engine
-
     def on_case(case: Case) -> None:
         _answer(answers, {"case": str(case)})
 
@@ -70,18 +77,11 @@ def _answer(answers: IO[str], message: dict[str, object]) -> None:
     answers.write(json.dumps(message) + "\n")
 
 
-def _one_thread() -> None:
-    """The oracle's sums are too small to share: torch's threads would only wait for one another. The backend keeps the
-    threads it has, unless it is torch itself."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def _limit_memory(workers: int) -> None:
-    """Private memory up to this worker's share of the machine's; beyond it an allocation fails, and only here. Should
-    the machine run out all the same, the kernel ends this process first."""
-    share = int(psutil.virtual_memory().total * 0.8) // workers
+    """Private memory up to 4 GiB more than the libraries took, and no more than this worker's share of the machine's;
+    beyond it an allocation fails, and only here. Should the machine run out all the same, the kernel ends this process
+    first."""
+    share = min(int(psutil.virtual_memory().total * 0.8) // workers, psutil.Process().memory_info().data + CASE_BYTES)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (share, share))
     with contextlib.suppress(OSError):
