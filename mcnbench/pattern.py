@@ -51,8 +51,8 @@ def _only_element(got: float, expected: float) -> str:
 def _relation(got: float, expected: float) -> str:
     if got == 0:
         return "zero"
-    if (expected and float(got / expected).is_integer()) or (expected and float(expected / got).is_integer()):
-        return f"{got / expected:g} times the right one"
+    if expected and 1e-3 <= abs(got / expected) <= 1e3:
+        return f"{got / expected:.4g} times the right one"
     return "wrong"
 
 
@@ -76,12 +76,12 @@ def _arrangements(got: Float64, expected: Float64, axes: tuple[str, ...]) -> Ite
         yield "rows and columns are in reverse order (turned by 180 degrees)"
     for axis, word in enumerate(axes):
         for by in (1, -1, 2, -2):
+            if got.shape[axis] > 2 and _same(np.roll(got, -by, axis), expected):
+                yield f"the {word}s are rolled by {by}"
             if got.shape[axis] > abs(by) + 1 and _same(*_shifted(got, expected, axis, by)):
                 count = "one" if abs(by) == 1 else "two"
                 way = "later" if by > 0 else "earlier"
                 yield f"off by {count} {word}{'s' if abs(by) == 2 else ''}: what belongs there stands {count} {way}"
-            if got.shape[axis] > 2 and _same(np.roll(got, -by, axis), expected):
-                yield f"the {word}s are rolled by {by}"
     for axis, word in enumerate(axes[:2]):
         order = _permutation(np.moveaxis(got, axis, 0), np.moveaxis(expected, axis, 0))
         if order is not None:

@@ -152,7 +152,7 @@ def _first_line(settings: Settings, pool: Pool) -> schema.Run:
 
 
 def _conclude(verdicts: Sequence[Verdict], settings: Settings, path: Path | None, seconds: float, receipt: str) -> int:
-    scripts = _write_scripts(verdicts, path, settings)
+    scripts = _write_scripts(verdicts, path)
     if settings.json:
         _write_json(verdicts, settings.json, settings, scripts)
     table.show(verdicts, scripts, f"{settings.backend} ({receipt})", seconds, path)
@@ -165,9 +165,11 @@ def _conclude(verdicts: Sequence[Verdict], settings: Settings, path: Path | None
     return 0
 
 
-def _write_scripts(verdicts: Iterable[Verdict], path: Path | None, settings: Settings) -> dict[str, Path]:
-    """The scripts that show violations, beside the run file; by the verdict's name."""
-    folder = (path or runfile.default_path("check")).with_suffix("")
+def _write_scripts(verdicts: Iterable[Verdict], path: Path | None) -> dict[str, Path]:
+    """The scripts that show violations, in a folder beside the run file; by the verdict's name."""
+    if path is None:
+        return {}
+    folder = path.with_suffix("")
     written = {}
     for verdict in verdicts:
         if verdict.script:

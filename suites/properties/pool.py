@@ -57,7 +57,7 @@ class Worker:
         self.backend, self._workers, self.case_seconds, self._quiet = backend, workers, case_seconds, quiet
         self._printed: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._buffer = b""
+        self._buffer, self._warm = b"", False
 
     def start(self) -> dict[str, Any]:
         """What the worker says of the backend: its receipt ("ready") and its "blocks".
@@ -65,7 +65,7 @@ class Worker:
         Raises BadInput when the backend does not import or cannot run here.
         """
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-        self._buffer = b""
+        self._buffer, self._warm = b"", False
         self._printed = tempfile.TemporaryFile() if self._quiet else None  # noqa: SIM115  # lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "suites.properties.worker", self.backend, str(self._workers)],
@@ -96,6 +96,8 @@ class Worker:
         began, case = monotonic(), ""
         cases: set[str] = set()
         try:
+            if not self._warm:
+                self._warm = self._read(START_SECONDS) is not None
             self._process.stdin.write(request.to_json().encode() + b"\n")
             self._process.stdin.flush()
             while (message := self._read(self.case_seconds)) is not None:

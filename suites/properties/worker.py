@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO
 
 import psutil
-import torch
 
 from mcnbench.backends import Backend, load
 from mcnbench.case import Case, parse
@@ -45,11 +44,9 @@ def main(name: str, workers: int) -> None:
     except Exception as error:  # a receipt that cannot be given is the reason why the backend cannot run here
         _answer(answers, {"refused": f"backend '{name}' cannot run here: {type(error).__name__}: {error}"})
         return
-    # The oracle's sums are too small to share: torch's threads would only wait for one another. The backend keeps the
-    # threads it has, unless it is torch itself.
-    torch.set_num_threads(1)
-    _limit_memory(workers)
     _answer(answers, {"ready": receipt, "blocks": backend.blocks()})
+    _warm_up(workers)
+    _answer(answers, {"warm": True})
     for line in sys.stdin:
         _answer(answers, {"verdict": json.loads(_serve(backend, json.loads(line), answers).to_json())})
 
@@ -75,6 +72,16 @@ def _serve(backend: Backend, request: dict[str, str], answers: IO[str]) -> Verdi
 
 def _answer(answers: IO[str], message: dict[str, object]) -> None:
     answers.write(json.dumps(message) + "\n")
+
+
+def _warm_up(workers: int) -> None:
+    """What takes seconds and is no case's fault."""
+    import torch
+
+    # The oracle's sums are too small to share: torch's threads would only wait for one another. The backend keeps the
+    # threads it has, unless it is torch itself.
+    torch.set_num_threads(1)
+    _limit_memory(workers)
 
 
 def _limit_memory(workers: int) -> None:

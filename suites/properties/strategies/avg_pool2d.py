@@ -6,8 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from mcnbench.arrays import pair, sides
 from mcnbench.blocks.avg_pool2d import Options
@@ -79,11 +77,14 @@ RELATIONS = (
 
 
 def reference(x: Any, *, window: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool) -> Any:
+    import torch
+    import torch.nn.functional as F
+
     top, bottom, left, right = padding
     height, width = x.shape[2] + top, x.shape[3] + left
     below, beside = (step - 1 if ceil_mode else 0 for step in stride)
 
-    def sums(a: Any) -> torch.Tensor:
+    def sums(a: Any) -> Any:
         a = F.pad(a, (0, beside, 0, below))
         # With ceil_mode a last window that would begin beyond the image is left out.
         return F.avg_pool2d(a, window, stride, divisor_override=1)[

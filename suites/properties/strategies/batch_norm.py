@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from mcnbench.blocks.batch_norm import Options
 from suites.properties.relations import Ask, Pairs, given, pixels_in_another_order
@@ -115,7 +114,9 @@ RELATIONS = (
 
 
 def reference(x: Any, gain: Any, bias: Any, *, epsilon: float, moments: Any) -> Any:
-    def row(a: Any) -> torch.Tensor:
+    import torch
+
+    def row(a: Any) -> Any:
         return torch.as_tensor(a).double().reshape(1, -1, 1, 1)
 
     if moments is None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch.nn.functional as F
 
 from mcnbench.arrays import Array, pair, sides
 from mcnbench.blocks.conv2d import Options
@@ -144,5 +143,7 @@ RELATIONS = (
 
 
 def reference(x: Any, w: Any, b: Any = None, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    import torch.nn.functional as F
+
     top, bottom, left, right = padding
     return F.conv2d(F.pad(x, (left, right, top, bottom)), w, b, stride, 0, dilation, groups)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch.nn.functional as F
 
 from mcnbench.arrays import Array, pair, sides
 from mcnbench.blocks.conv_transpose2d import Options
@@ -118,5 +117,7 @@ RELATIONS = (
 
 
 def reference(x: Any, w: Any, b: Any = None, *, stride: Any, padding: Any, groups: int) -> Any:
+    import torch.nn.functional as F
+
     top, bottom, left, right = padding
     return F.pad(F.conv_transpose2d(x, w, b, stride, groups=groups), (-left, -right, -top, -bottom))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch.nn.functional as F
-
 from mcnbench.blocks.local_response_norm import Options
 from suites.properties.relations import Ask, Pairs, batch_in_two_parts, pixels_in_another_order
 from suites.properties.strategies import Draw, Sizes
@@ -65,6 +63,8 @@ RELATIONS = (
 
 
 def reference(x: Any, *, window: int, kappa: float, alpha: float, beta: float) -> Any:
+    import torch.nn.functional as F
+
     squares = F.pad(x * x, (0, 0, 0, 0, (window - 1) // 2, window // 2))
     energy = sum(squares[:, i : i + x.shape[1]] for i in range(window))
     return x * (kappa + alpha * energy) ** -beta

@@ -6,8 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from mcnbench.arrays import pair, sides
 from mcnbench.blocks.max_pool2d import Options
@@ -57,6 +55,9 @@ __all__ = ["invalid"]
 
 
 def reference(x: Any, *, window: Any, stride: Any, padding: Any, ceil_mode: bool) -> Any:
+    import torch
+    import torch.nn.functional as F
+
     top, bottom, left, right = padding
     height, width = x.shape[2] + top, x.shape[3] + left
     below, beside = (step - 1 if ceil_mode else 0 for step in stride)
