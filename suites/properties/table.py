@@ -21,6 +21,7 @@ VALUES = (
     "metamorphic",
     "ties",
     "nan",
+    "geometry",
 )
 BEHAVIOUR = (
     "rejects-invalid",
@@ -119,7 +120,7 @@ def _dossiers(console: Console, verdicts: Sequence[Verdict], scripts: Mapping[st
 
 
 def _place(verdict: Verdict) -> int:
-    return [*VALUES, *BEHAVIOUR].index(verdict.property)
+    return (*VALUES, *BEHAVIOUR).index(verdict.property)
 
 
 def _dossier(console: Console, verdict: Verdict, scripts: Mapping[str, Path]) -> None:
