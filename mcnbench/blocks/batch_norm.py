@@ -100,13 +100,13 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
     with np.errstate(all="ignore"):
         y, dx, dgain, dbias = _given_errors(p, dy, precision) if given else _training_errors(p, dy, options, precision)
         dgain_value, dbias_value = (dy * p.h).sum(axis=PIXELS), dy.sum(axis=PIXELS)
-        dx_value = _dx(p, dy, dgain_value, dbias_value, options)
+        y_value, dx_value = p.gain * p.h + p.bias, _dx(p, dy, dgain_value, dbias_value, options)
     forward, backward = _intermediates(p, dy, given)
     per_channel = [a[0, :, 0, 0] for a in (*forward, *backward)]
     # Composites form powers such as d d dy r^3, which overflow and underflow before the result does.
     large = np.abs(p.x).max(axis=PIXELS, keepdims=True, initial=0.0) > precision.big**0.25 / 4
     return {
-        "y": judged(y, p.gain * p.h + p.bias, precision, *forward),
+        "y": judged(y, y_value, precision, *forward),
         "dx": np.where(large, np.inf, judged(dx, dx_value, precision, *forward, *backward)),
         "dgain": judged(dgain, dgain_value, precision, *per_channel),
         "dbias": judged(dbias, dbias_value, precision, np.abs(dy).sum(axis=PIXELS)),
