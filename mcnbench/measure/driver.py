@@ -12,16 +12,16 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from mcnbench import runfile
 from mcnbench.measure import device, precision
 from mcnbench.measure.budget import Budget
+from mcnbench.measure.crew import Crew, Member
 from mcnbench.measure.judging import Judge
 from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.measure.progress import Report
@@ -53,6 +53,7 @@ class Contestant:
 
     launch: schema.Launch
     worker: Worker
+    member: Member
     samples: list[int] = field(default_factory=list)
     rounds: list[int] = field(default_factory=list)
     warmup: list[int] = field(default_factory=list)
@@ -96,7 +97,7 @@ class Driver:
     """What all visits of a run share."""
 
     backends: Sequence[str]
-    start: Callable[[], Worker]
+    crew: Crew
     judge: Judge
     threads: int
     device: str
@@ -114,18 +115,15 @@ class Driver:
     report: Report
     variants: dict[tuple[str, str], str] = field(default_factory=dict)
     """The faster variant (memory format) of a backend on a case, once tried."""
-    _ready: list[Worker] = field(default_factory=list)
-    """Workers for the next visit, which import their backends while this one is judged."""
 
     def visit(self, case: Case, launch: int) -> list[schema.Measurement]:
         """Measures the case once more; returns, and writes, one measurement for each backend."""
         order = random.Random(f"{self.seed} {case.name} {launch}")
         self._doing(case, "starting")
-        workers, self._ready = self._ready or self._start_all(), []
         with ExitStack() as stack:
             contestants = [
-                Contestant(self._launch(case, backend, launch), stack.enter_context(worker))
-                for backend, worker in zip(self.backends, workers, strict=True)
+                Contestant(self._launch(case, member.backend, launch), stack.enter_context(member.worker), member)
+                for member in self.crew.take()
             ]
             self._build(case, contestants)
             began = time.monotonic()
@@ -143,23 +141,6 @@ class Driver:
             self.writer.write(measurement)
         self.budget.leave(case.name, done, seconds)
         return measurements
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for worker in self._ready:
-            worker.__exit__(kind, error, trace)
-
-    def _start_all(self) -> list[Worker]:
-        """A worker for each backend, which begins to import it."""
-        workers = [self.start() for _ in self.backends]
-        for backend, worker in zip(self.backends, workers, strict=True):
-            with suppress(WorkerFailed):  # `_greet` finds that it is dead
-                worker.send("hello", backend=backend, threads=self.threads)
-        return workers
 
     def leave_out(self, case: Case, launch: int, reason: str) -> None:
         """Writes that the case was not measured, so that it does not just look forgotten."""
@@ -204,7 +185,7 @@ class Driver:
             self.writer.write(contestant.launch)
 
     def _greet(self, contestant: Contestant) -> None:
-        answer = contestant.worker.receive(self.time_limit)
+        answer = contestant.member.hello(self.time_limit)
         contestant.several = answer["several"]
         contestant.launch = contestant.launch.model_copy(update={"receipt": answer["receipt"]})
 
@@ -238,7 +219,7 @@ class Driver:
                 self.judge.send(case.build["network_name"], folder, whole=not (fresh and self.quick))
                 recorded.append(contestant)
             if fresh:
-                self._ready = self._start_all()
+                self.crew.prepare()
             for contestant in recorded:
                 contestant.conclude(self.judge.receive(), fresh)
             self.judge.rest()

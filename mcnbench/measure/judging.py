@@ -9,35 +9,45 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from mcnbench.measure.process import Worker, WorkerFailed
 from reports.runfile import Verified
 
 
 class Judge:
-    """A worker that judges; it is started again when it dies, and that step is then not verified."""
+    """A worker that judges a share of each convolution; when it dies, that step is not verified and it starts again."""
 
     def __init__(self, start: Callable[[], Worker], threads: int, time_limit: float, share: float = 1.0) -> None:
         self._start, self._threads, self._time_limit, self._share = start, threads, time_limit, share
-        self._worker = self._begin()
+        self._jobs: list[dict[str, Any]] = []
+        self._begin()
 
     def send(self, network_name: str, folder: Path, whole: bool) -> None:
         """Begins to judge the step of that network in the folder; `receive` has the result, in the order of sending."""
-        fields = {"network_name": network_name, "folder": str(folder), "whole": whole, "share": self._share}
-        self._attempt(lambda: self._worker.send("judge", **fields))
+        job = {"network_name": network_name, "folder": str(folder), "whole": whole, "share": self._share}
+        self._jobs.append(job)
+        self._hand_over(job)
 
     def receive(self) -> Verified:
         """What was found; the verdict is `before`, and ERROR if the judge itself failed."""
+        del self._jobs[0]
         try:
-            return Verified.model_validate(self._worker.receive(self._time_limit))
+            return Verified.model_validate(self._ready().receive(self._time_limit))
         except WorkerFailed as error:
-            self._restart()
+            self._begin_again()
             return Verified(before="ERROR", message=f"could not be judged: {error}")
 
     def rest(self) -> None:
         """Returns when the judge holds little memory and does nothing."""
-        self._attempt(lambda: self._worker.ask("rest", self._time_limit))
+        try:
+            self._ready().ask("rest", self._time_limit)
+        except WorkerFailed:
+            self._begin_again()
+
+    def limit(self, threads: int, seconds: float, device: str) -> dict[str, Any]:
+        """The matrix-product rate of the machine or its GPU: this process has the libraries at hand."""
+        return self._ready().ask("limit", self._time_limit, threads=threads, seconds=seconds, device=device)
 
     def __enter__(self) -> Self:
         return self
@@ -47,18 +57,26 @@ class Judge:
     ) -> None:
         self._worker.__exit__(kind, error, trace)
 
-    def _attempt(self, action: Callable[[], object]) -> None:
+    def _begin(self) -> None:
+        """The oracle and the reference are PyTorch's, which the worker begins to import."""
+        self._worker = self._start()
+        self._worker.send("hello", backend="torch", threads=self._threads)
+        self._imported = False
+
+    def _ready(self) -> Worker:
+        if not self._imported:
+            self._worker.receive(self._time_limit)
+            self._imported = True
+        return self._worker
+
+    def _hand_over(self, job: dict[str, Any]) -> None:
         try:
-            action()
-        except WorkerFailed:
-            self._restart()
+            self._ready().send("judge", **job)
+        except WorkerFailed:  # `receive` finds that it is dead
+            self._imported = True
 
-    def _restart(self) -> None:
+    def _begin_again(self) -> None:
         self._worker.__exit__(None, None, None)
-        self._worker = self._begin()
-
-    def _begin(self) -> Worker:
-        """The oracle and the reference are PyTorch's."""
-        worker = self._start()
-        worker.ask("hello", self._time_limit, backend="torch", threads=self._threads)
-        return worker
+        self._begin()
+        for job in self._jobs:
+            self._hand_over(job)

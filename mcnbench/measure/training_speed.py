@@ -12,23 +12,24 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mcnbench import duration, experiment, images, machine, network, runfile, training
+from mcnbench import duration, images, machine, network, runfile, training
 from mcnbench.errors import BadInput, NothingDone
 from mcnbench.measure import environment, precision
 from mcnbench.measure.budget import ROUNDS, Budget
+from mcnbench.measure.crew import Crew
 from mcnbench.measure.driver import Case, Driver
 from mcnbench.measure.judging import Judge
-from mcnbench.measure.process import Worker, WorkerFailed
+from mcnbench.measure.process import Worker
 from mcnbench.measure.progress import Report
+from mcnbench.measure.settings import Settings, read, some_time
 from reports import runfile as schema
 from reports.statistics import estimate
 
@@ -48,69 +49,10 @@ END_SECONDS = 2.0
 NOT_REACHED = "not measured: the budget did not suffice"
 
 
-class Quick(BaseModel):
-    """What `--quick` changes."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    batch_divisor: int = Field(ge=1)
-    judged: float
-    budget: str | float
-
-
-class OnDevice(BaseModel):
-    """What `--device cuda` changes."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    backends: list[str] = Field(min_length=1)
-    peer: str
-    batch_multiples: list[int] = Field(min_length=1)
-    budget: str | float
-
-
-class Settings(BaseModel):
-    """What an experiment of this kind is asked to do: the keys of its file, and the options of the command line."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    title: str = ""
-    networks: list[str] = Field(min_length=1)
-    backends: list[str] = Field(min_length=1)
-    peer: str
-    batch: Literal["published"] | int = "published"
-    batch_divisor: int = Field(default=1, ge=1)
-    batch_multiples: list[Annotated[int, Field(ge=1)]] = [1]
-    """Each network is measured at each of these multiples of its batch."""
-    dtype: Literal["float32", "float64"] = "float32"
-    device: Literal["cpu", "cuda"] = "cpu"
-    budget: float
-    time_limit: float
-    seed: int = 0
-    threads: int
-    images: str | None = None
-    inherit_env: bool = False
-    judged: float = Field(default=1.0, gt=0, le=1)
-    """The share of the filters and channels of each convolution that is judged; below 1 the check after the timing is
-    also layer by layer only, without the whole step against float64."""
-    precision: float = Field(default=0.01, gt=0)
-    """No more visits to a case whose ratios are known to this (relative half width of Student's 95% interval)."""
-
-    @field_validator("budget", "time_limit", mode="before")
-    @classmethod
-    def _seconds(cls, value: Any) -> Any:
-        return duration.seconds(value) if isinstance(value, str) else value
-
-    def batch_of(self, net: network.Network) -> int:
-        """Images per step of a network: the published batch, or a part of it, or what was asked for."""
-        return max(1, net.batch // self.batch_divisor) if self.batch == "published" else self.batch
-
-
 def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, path: Path) -> None:
     """Runs the experiment of that name and file content, changed by what the command line gave, into a new run file."""
     began = time.monotonic()
-    settings = _settings(name, content, given, quick)
+    settings = read(name, content, given, quick)
     cases = _cases(settings)
     runfile.refuse_existing(path)
     if settings.images is not None:
@@ -130,10 +72,8 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     )
     with _interruptible(path), Report(settings.budget) as report:
         _say_what_is_odd(workers, first.machine, report)
-        start = partial(Worker, workers.variables, _cores(settings.threads))
-        _probe(settings, start)
-        with runfile.Writer.create(path, first) as writer:
-            _measure(settings, cases, {}, start, writer, report, began)
+        with _staff(settings, workers) as (crew, judge), runfile.Writer.create(path, first) as writer:
+            _measure(settings, cases, {}, crew, judge, writer, report, began)
     _conclude(path, settings.peer)
 
 
@@ -147,50 +87,16 @@ def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
         raise NothingDone(f"nothing left to run: '{begun.path}' has all of its {len(every)} cases")
     _refuse_another_machine(begun)
     if "budget" in given:
-        settings.budget = _some_time(duration.seconds(given["budget"]))
+        settings.budget = some_time(duration.seconds(given["budget"]))
     else:
         settings.budget *= sum(case.flops for case in cases) / sum(case.flops for case in every)
     workers = environment.clean(os.environ, settings.threads, settings.inherit_env)
     launches = {m.case: m.launch + 1 for m in sorted(begun.measurements, key=lambda m: m.launch)}
     with _interruptible(begun.path), Report(settings.budget) as report:
         _say_what_is_odd(workers, machine.describe(), report)
-        start = partial(Worker, workers.variables, _cores(settings.threads))
-        _probe(settings, start)
-        with runfile.Writer.resume(begun.path, _command()) as writer:
-            _measure(settings, cases, launches, start, writer, report, began)
+        with _staff(settings, workers) as (crew, judge), runfile.Writer.resume(begun.path, _command()) as writer:
+            _measure(settings, cases, launches, crew, judge, writer, report, began)
     _conclude(begun.path, settings.peer)
-
-
-def _settings(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool) -> Settings:
-    """The file's keys, changed by `--quick` and then by the options given; what cannot be measured is refused."""
-    where = f"experiment '{name}'"
-    content = {key: value for key, value in content.items() if key != "kind"}
-    if quick:
-        content |= experiment.check(Quick, content.pop("quick", {}), f"{where}, table 'quick'").model_dump()
-    content.pop("quick", None)
-    on_device = content.pop("cuda", None)
-    if given.get("device", content.get("device")) == "cuda" and on_device is not None:
-        content |= experiment.check(OnDevice, on_device, f"{where}, table 'cuda'").model_dump()
-    settings = experiment.check(Settings, {"threads": machine.cores_allowed(), **content, "name": name, **given}, where)
-    if settings.threads < 1:
-        raise BadInput(f"wanted at least 1 thread, got {settings.threads}")
-    for option in ("networks", "backends"):
-        values = getattr(settings, option)
-        twice = [value for value in values if values.count(value) > 1]
-        if twice:
-            raise BadInput(f"'{twice[0]}' is named twice among the {option}; name each once")
-    _some_time(settings.budget)
-    if settings.batch == 0:
-        raise NothingDone("nothing to run: a batch of 0 images")
-    if settings.batch != "published" and settings.batch < 0:
-        raise BadInput(f"wanted a batch of at least 1 image, got {settings.batch}")
-    return settings
-
-
-def _some_time(seconds: float) -> float:
-    if seconds == 0:
-        raise NothingDone("nothing to run: a budget of 0 seconds")
-    return seconds
 
 
 def _cases(settings: Settings) -> list[Case]:
@@ -245,33 +151,30 @@ def _say_what_is_odd(workers: environment.Environment, described: dict[str, Any]
         report.say(f"note: {sentence}")
 
 
-def _probe(settings: Settings, start: Callable[[], Worker]) -> None:
-    """Loads every backend once, in a worker, so that an unknown or broken one is refused before anything is timed."""
-    with ExitStack() as stack:
-        workers = [(backend, stack.enter_context(start())) for backend in settings.backends]
-        for backend, worker in workers:
-            worker.send("hello", backend=backend, threads=settings.threads)
-        for backend, worker in workers:
-            try:
-                worker.receive(settings.time_limit)
-            except WorkerFailed as error:
-                raise BadInput(f"backend '{backend}' cannot run here: {error}") from error
+@contextmanager
+def _staff(settings: Settings, workers: environment.Environment) -> Iterator[tuple[Crew, Judge]]:
+    """The judge, and the first worker of every backend: an unknown or broken one is refused before there is a file."""
+    start = partial(Worker, workers.variables, _cores(settings.threads))
+    with (
+        Judge(start, settings.threads, settings.time_limit, settings.judged) as judge,
+        Crew(settings.backends, start, settings.threads) as crew,
+    ):
+        crew.check(settings.time_limit)
+        yield crew, judge
 
 
 def _measure(
     settings: Settings,
     cases: list[Case],
     launches: dict[str, int],
-    start: Callable[[], Worker],
+    crew: Crew,
+    judge: Judge,
     writer: runfile.Writer,
     report: Report,
     began: float,
 ) -> None:
     """Visits every case once, then again where it is least known, until the budget is spent."""
-    with start() as worker:
-        found = worker.ask(
-            "limit", settings.time_limit, threads=settings.threads, seconds=LIMIT_SECONDS, device=settings.device
-        )
+    found = judge.limit(settings.threads, LIMIT_SECONDS, settings.device)
     rate = found["flops_per_second"]
     writer.write(schema.Limit(device=settings.device, dtype=settings.dtype, threads=settings.threads, **found))
     predicted = {case.name: _predicted_seconds(case, len(settings.backends), rate) for case in cases}
@@ -282,41 +185,38 @@ def _measure(
     )
     done: dict[str, list[schema.Measurement]] = {case.name: [] for case in cases}
     by_name = {case.name: case for case in cases}
-    with (
-        Judge(start, settings.threads, settings.time_limit, settings.judged) as judge,
-        Driver(
-            backends=settings.backends,
-            start=start,
-            judge=judge,
-            threads=settings.threads,
-            device=settings.device,
-            dtype=settings.dtype,
-            seed=settings.seed,
-            time_limit=settings.time_limit,
-            quick=settings.judged < 1,
-            peer=settings.peer,
-            precision=settings.precision,
-            writer=writer,
-            budget=budget,
-            report=report,
-        ) as driver,
-    ):
+    driver = Driver(
+        backends=settings.backends,
+        crew=crew,
+        judge=judge,
+        threads=settings.threads,
+        device=settings.device,
+        dtype=settings.dtype,
+        seed=settings.seed,
+        time_limit=settings.time_limit,
+        quick=settings.judged < 1,
+        peer=settings.peer,
+        precision=settings.precision,
+        writer=writer,
+        budget=budget,
+        report=report,
+    )
 
-        def visit(case: Case) -> None:
-            launch = launches.get(case.name, 0)
-            launches[case.name] = launch + 1
-            done[case.name] += driver.visit(case, launch)
-            report.done(_summary(case, done[case.name], settings.peer), budget.left())
+    def visit(case: Case) -> None:
+        launch = launches.get(case.name, 0)
+        launches[case.name] = launch + 1
+        done[case.name] += driver.visit(case, launch)
+        report.done(_summary(case, done[case.name], settings.peer), budget.left())
 
-        missing = []
-        for case in cases:
-            if budget.enter(case.name):
-                visit(case)
-            else:
-                driver.leave_out(case, launches.get(case.name, 0), NOT_REACHED)
-                missing.append(case)
-        while (name := budget.widest(_widths(done, settings))) is not None and budget.enter(name):
-            visit(by_name[name])
+    missing = []
+    for case in cases:
+        if budget.enter(case.name):
+            visit(case)
+        else:
+            driver.leave_out(case, launches.get(case.name, 0), NOT_REACHED)
+            missing.append(case)
+    while (name := budget.widest(_widths(done, settings))) is not None and budget.enter(name):
+        visit(by_name[name])
     if missing:
         needed = duration.written(sum(budget.shortest(case.name) for case in missing))
         names = ", ".join(case.network.name for case in missing)

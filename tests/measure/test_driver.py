@@ -13,6 +13,7 @@ import pytest
 from mcnbench import network, runfile
 from mcnbench.measure import environment
 from mcnbench.measure.budget import Budget
+from mcnbench.measure.crew import Crew
 from mcnbench.measure.driver import Case, Driver
 from mcnbench.measure.judging import Judge
 from mcnbench.measure.process import Worker
@@ -49,22 +50,23 @@ def visit(tmp_path: Path, tiny: str, start: Callable[[], Worker], judge: Judge) 
         def run(*backends: str, seconds: float = 1.0, time_limit: float = 20.0) -> dict[str, schema.Measurement]:
             budget = Budget(seconds, {case.name: 1.0})
             assert budget.enter(case.name)
-            with Driver(
-                backends=backends,
-                start=start,
-                judge=judge,
-                threads=1,
-                device="cpu",
-                dtype="float32",
-                seed=0,
-                time_limit=time_limit,
-                quick=False,
-                peer=backends[0],
-                precision=0.01,
-                writer=writer,
-                budget=budget,
-                report=Report(seconds),
-            ) as driver:
+            with Crew(backends, start, threads=1) as crew:
+                driver = Driver(
+                    backends=backends,
+                    crew=crew,
+                    judge=judge,
+                    threads=1,
+                    device="cpu",
+                    dtype="float32",
+                    seed=0,
+                    time_limit=time_limit,
+                    quick=False,
+                    peer=backends[0],
+                    precision=0.01,
+                    writer=writer,
+                    budget=budget,
+                    report=Report(seconds),
+                )
                 return {m.backend: m for m in driver.visit(case, 0)}
 
         yield run
@@ -153,3 +155,18 @@ def test_a_backend_without_a_block_of_the_network_is_unsupported(visit: Visit, t
     found = visit("numpy", str(backend))
     assert found["numpy"].verified.holds
     assert "has no block conv2d" in (found[str(backend)].error or "")
+
+
+def test_a_judge_that_dies_leaves_one_step_unverified_and_judges_the_next(
+    start: Callable[[], Worker], tiny: str, tmp_path: Path
+) -> None:
+    with start() as worker, Judge(start, 1, 60.0) as judge:
+        worker.ask("hello", 60.0, backend="numpy", threads=1)
+        worker.ask("build", 60.0, network_name=tiny, batch=2, dtype="float32", seed=0, images=None, variant=None)
+        worker.ask("record", 60.0, folder=str(tmp_path), seed=1)
+        judge.send(str(tmp_path / "none.toml"), tmp_path, whole=True)
+        judge.send(tiny, tmp_path, whole=True)
+        first, second = judge.receive(), judge.receive()
+        assert first.before == "ERROR"
+        assert "could not be judged" in (first.message or "")
+        assert second.before == "HOLDS"

@@ -1,0 +1,101 @@
+"""What an experiment of kind "training-speed" is asked to do: the keys of its file, changed by the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from mcnbench import duration, experiment, machine, network
+from mcnbench.errors import BadInput, NothingDone
+
+
+class Quick(BaseModel):
+    """What `--quick` changes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    batch_divisor: int = Field(ge=1)
+    judged: float
+    budget: str | float
+
+
+class OnDevice(BaseModel):
+    """What `--device cuda` changes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    backends: list[str] = Field(min_length=1)
+    peer: str
+    batch_multiples: list[int] = Field(min_length=1)
+    budget: str | float
+
+
+class Settings(BaseModel):
+    """What an experiment of this kind is asked to do: the keys of its file, and the options of the command line."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    title: str = ""
+    networks: list[str] = Field(min_length=1)
+    backends: list[str] = Field(min_length=1)
+    peer: str
+    batch: Literal["published"] | int = "published"
+    batch_divisor: int = Field(default=1, ge=1)
+    batch_multiples: list[Annotated[int, Field(ge=1)]] = [1]
+    """Each network is measured at each of these multiples of its batch."""
+    dtype: Literal["float32", "float64"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    budget: float
+    time_limit: float
+    seed: int = 0
+    threads: int
+    images: str | None = None
+    inherit_env: bool = False
+    judged: float = Field(default=1.0, gt=0, le=1)
+    """The share of the filters and channels of each convolution that is judged; below 1 the check after the timing is
+    also layer by layer only, without the whole step against float64."""
+    precision: float = Field(default=0.01, gt=0)
+    """No more visits to a case whose ratios are known to this (relative half width of Student's 95% interval)."""
+
+    @field_validator("budget", "time_limit", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any) -> Any:
+        return duration.seconds(value) if isinstance(value, str) else value
+
+    def batch_of(self, net: network.Network) -> int:
+        """Images per step of a network: the published batch, or a part of it, or what was asked for."""
+        return max(1, net.batch // self.batch_divisor) if self.batch == "published" else self.batch
+
+
+def read(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool) -> Settings:
+    """The file's keys, changed by `--quick` and then by the options given; what cannot be measured is refused."""
+    where = f"experiment '{name}'"
+    content = {key: value for key, value in content.items() if key != "kind"}
+    if quick:
+        content |= experiment.check(Quick, content.pop("quick", {}), f"{where}, table 'quick'").model_dump()
+    content.pop("quick", None)
+    on_device = content.pop("cuda", None)
+    if given.get("device", content.get("device")) == "cuda" and on_device is not None:
+        content |= experiment.check(OnDevice, on_device, f"{where}, table 'cuda'").model_dump()
+    settings = experiment.check(Settings, {"threads": machine.cores_allowed(), **content, "name": name, **given}, where)
+    if settings.threads < 1:
+        raise BadInput(f"wanted at least 1 thread, got {settings.threads}")
+    for option in ("networks", "backends"):
+        values = getattr(settings, option)
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise BadInput(f"'{twice[0]}' is named twice among the {option}; name each once")
+    some_time(settings.budget)
+    if settings.batch == 0:
+        raise NothingDone("nothing to run: a batch of 0 images")
+    if settings.batch != "published" and settings.batch < 0:
+        raise BadInput(f"wanted a batch of at least 1 image, got {settings.batch}")
+    return settings
+
+
+def some_time(seconds: float) -> float:
+    if seconds == 0:
+        raise NothingDone("nothing to run: a budget of 0 seconds")
+    return seconds
