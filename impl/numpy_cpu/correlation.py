@@ -4,7 +4,7 @@ With x (N, H, W, C), y (N, P, Q, K) and, for one group, a weight matrix of R*S*C
 
     y[n, p, q, :]  = sum over r, s of  x[n, p * stride + r * dilation - before, ..., :] @ w[r, s]        (correlate)
     dw[r, s]       = sum over n, p, q of  x[n, p * stride + r * dilation - before, ..., :]^T @ dy[n, p, q]
-    dx             = for each phase of the stride, the correlation of dy with the filter's taps that meet the phase
+    dx             = the adjoint of the first: x[n, p * stride + r * dilation - before, ...] gets  dy[n, p, q] w[r, s]^T
 
 Row (n, p, q) of the patch matrix holds the R*S*C inputs of one output pixel; a tile of such rows stays in cache.
 All arrays are channels last. The weight matrix of a group is (R, S, C) by K, in any memory order that BLAS takes.
@@ -40,9 +40,6 @@ def correlate(
     where: an array like x; x counts only where it is positive.
     """
     groups, patch, filters = matrices.shape
-    if patch == 0:
-        out[...] = 0
-        return
     pieces = _tiles(axes, len(out), patch)
     row = (axes[1].out, filters)  # a bias repeated along the row adds several times faster than a short one
     biases = None if bias is None else [np.broadcast_to(part, row).copy() for part in np.split(bias, groups)]
@@ -50,10 +47,10 @@ def correlate(
 
     def task(i: int) -> None:
         piece, target = pieces[i], out[pieces[i].place]
-        source = _source(x, where, piece, axes)
         product = threads.scratch("product", (*target.shape[:3], filters), x.dtype)
         for g in range(groups):
-            patches = _patches(_group(source, g, groups), piece, axes)
+            mask = None if where is None else _group(where, g, groups)
+            patches = _patches(_source(_group(x, g, groups), mask, piece, axes), piece, axes)
             np.matmul(patches, matrices[g], out=product.reshape(-1, filters))
             if biases is not None:
                 np.add(product, biases[g], out=product)
@@ -75,15 +72,40 @@ def forward(
 def gradient_to_input(dy: Array, w: Array, axes: Axes, groups: int, out: Array, where: Array | None = None) -> None:
     """Writes the gradient dx (N, H, W, C) to out. dy: (N, P, Q, K), counted ``where`` positive; w: (K, C/groups, R, S).
 
-    Pixels i = phase + t * stride meet only the taps r with (phase + before - r * dilation) divisible by the stride, at
-    outputs t + (phase + before - r * dilation) / stride: a dense correlation of dy with these taps in reverse order.
+    For small dense filters the correlation of dy with the filters turned by 180 degrees; for others, whose patches of
+    dy would be large or mostly zero, tap by tap.
     """
-    vertical, horizontal = ([_phase(axis, i) for i in range(axis.stride)] for axis in axes)
-    for i, (v_taps, v_axis) in enumerate(vertical):
-        for j, (h_taps, h_axis) in enumerate(horizontal):
-            matrices = transposed_matrices(w[:, :, v_taps, :][:, :, :, h_taps], groups)
-            target = out[:, i :: axes[0].stride, j :: axes[1].stride]
-            correlate(dy, matrices, (v_axis, h_axis), target, where=where)
+    if all(axis.stride == 1 and axis.taps <= 3 for axis in axes):
+        turned = transposed_matrices(w[:, :, ::-1, ::-1], groups)
+        correlate(dy, turned, (_turned(axes[0]), _turned(axes[1])), out, where=where)
+    else:
+        _scatter(dy, w, axes, groups, out, where)
+
+
+def _turned(axis: Axis) -> Axis:
+    """The axis of the correlation of dy with the turned filters."""
+    return Axis(axis.out, axis.taps, 1, axis.dilation, (axis.taps - 1) * axis.dilation - axis.before, axis.size)
+
+
+def _scatter(dy: Array, w: Array, axes: Axes, groups: int, out: Array, where: Array | None) -> None:
+    """Adds dy @ w[r, s] to the pixels that each tap (r, s) meets, in bands of output rows that fit the cache."""
+    vertical, horizontal = axes
+    kernels, channels, rows, columns = w.shape
+    taps = w.reshape(groups, kernels // groups, channels, rows, columns).transpose(0, 3, 4, 1, 2).copy()
+    bands = threads.split(vertical.out, -(-vertical.out * horizontal.out // 1024))
+
+    def task(n: int) -> None:
+        out[n] = 0
+        for band in bands:
+            errors = _errors(dy[n : n + 1, band], None if where is None else where[n : n + 1, band])
+            product = threads.scratch("product", (band.stop - band.start, horizontal.out, channels), dy.dtype)
+            for g, r, s in np.ndindex(taps.shape[:3]):
+                (p, i), (q, j) = vertical.meets(r, band), horizontal.meets(s)
+                np.matmul(_group(errors, g, groups), taps[g, r, s], out=product.reshape(-1, channels))
+                part = _group(out[n, i, j], g, groups)
+                np.add(part, product[p.start - band.start : p.stop - band.start, q], out=part)
+
+    threads.run(task, len(dy))
 
 
 def gradient_to_weights(
@@ -105,9 +127,8 @@ def gradient_to_weights(
         for piece in pieces[shares[i]]:
             errors = _errors(dy[piece.place], None if where is None else where[piece.place])
             bias_sums[i] += np.ones(len(errors), x.dtype) @ errors
-            source = _source(x, None, piece, axes)
             for g in range(groups):
-                patches = _patches(_group(source, g, groups), piece, axes)
+                patches = _patches(_source(_group(x, g, groups), None, piece, axes), piece, axes)
                 np.matmul(_group(errors, g, groups).T, patches, out=product)
                 np.add(sums[i, g], product, out=sums[i, g])
 
@@ -128,15 +149,6 @@ def transposed_matrices(w: Array, groups: int) -> Array:
     filters, channels, rows, columns = w.shape
     by_group = w.reshape(groups, filters // groups, channels, rows, columns)
     return by_group.transpose(0, 3, 4, 1, 2).reshape(groups, -1, channels)
-
-
-def _phase(axis: Axis, phase: int) -> tuple[list[int], Axis]:
-    """The taps that meet pixels phase, phase + stride ..., last first, and the axis of their correlation with dy."""
-    taps = [r for r in reversed(range(axis.taps)) if (phase + axis.before - r * axis.dilation) % axis.stride == 0]
-    pixels = len(range(phase, axis.size, axis.stride))
-    start = (phase + axis.before - taps[0] * axis.dilation) // axis.stride if taps else 0
-    dilation = axis.dilation // math.gcd(axis.stride, axis.dilation)
-    return taps, Axis(axis.out, len(taps), 1, dilation, -start, pixels)
 
 
 def _tiles(axes: Axes, images: int, patch: int) -> list[Tile]:

@@ -26,13 +26,14 @@ class Axis:
         start = first * self.stride - self.before
         return start, (last - 1) * self.stride - self.before + (self.taps - 1) * self.dilation + 1
 
-    def meets(self, tap: int) -> tuple[slice, slice]:
-        """The outputs whose tap lies inside the image, and the pixels that they meet there."""
+    def meets(self, tap: int, outputs: slice | None = None) -> tuple[slice, slice]:
+        """Those of the outputs (of all, if None) whose tap lies inside the image, and the pixels that they meet."""
+        start, stop = (0, self.out) if outputs is None else (outputs.start, outputs.stop)
         offset = tap * self.dilation - self.before
-        first = max(0, -(offset // self.stride))
-        last = min(self.out, (self.size - 1 - offset) // self.stride + 1)
+        first = max(start, -(offset // self.stride))
+        last = min(stop, (self.size - 1 - offset) // self.stride + 1)
         if last <= first:
-            return slice(0, 0), slice(0, 0)
+            return slice(start, start), slice(0, 0)
         start = first * self.stride + offset
         return slice(first, last), slice(start, start + (last - first - 1) * self.stride + 1, self.stride)
 

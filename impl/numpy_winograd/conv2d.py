@@ -1,4 +1,4 @@
-"""conv2d whose 3 x 3 filters of stride 1 go through Winograd's minimal filtering; all others as in impl.numpy_cpu."""
+"""conv2d that computes filters of 3 x 3 and 5 x 5 and stride 1 by Winograd's minimal filtering, others by im2row."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +11,9 @@ from impl.numpy_winograd.winograd import Winograd
 Block = Callable[..., tuple[Array, Pullback]]
 
 
-def blocks(outputs: int) -> tuple[Block, Block]:
-    """conv2d, and conv2d_relu for ``fused``, by F(outputs x outputs, 3 x 3)."""
-    products = Winograd(outputs)
+def blocks(inputs: int) -> tuple[Block, Block]:
+    """conv2d, and conv2d_relu for ``fused``, by tiles of inputs x inputs, 4 or 6."""
+    products = Winograd(inputs)
 
     def conv2d(
         x: Array, w: Array, b: Array | None = None, *, stride: Pair, padding: Padding, dilation: Pair, groups: int

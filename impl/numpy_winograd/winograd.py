@@ -1,15 +1,16 @@
-"""The three products of a 3 x 3 convolution of stride 1 by Winograd's minimal filtering F(m x m, 3 x 3), m = 4 or 2.
+"""The three products of a convolution of stride 1 by Winograd's minimal filtering F(m x m, r x r).
 
-The map is cut into tiles of m x m outputs, which read (m + 2) x (m + 2) inputs. With the transforms of transforms.py,
-for each of the (m + 2)^2 frequencies f and over all tiles t:
+The map is cut into tiles of m x m outputs, which read n x n inputs, n = m + r - 1. With the transforms of
+transforms.py, for each of the n^2 frequencies f and over all tiles t:
 
     forward   Y_t = A^T [ sum over c of  (G w G^T)_f * (B^T x_t B)_f ] A       a product (tiles x C) (C x K) for each f
     dx        the same of dy with the filters turned by 180 degrees
     dw        G^T [ sum over t of  (A dy_t A^T)_f * (B^T x_t B)_f ] G          a product (K x tiles) (tiles x C) each
 
-4 (2.25 for m = 2) times fewer multiplications than im2row. A block of tiles, in memory ordered (rows, columns, images,
-channels) so that images and channels together make long rows, is transformed by two batched matrix products, first
-along rows and then along columns, on overlapping views, without a gather.
+F(4 x 4, 3 x 3) multiplies 4 times less than im2row, F(2 x 2, 5 x 5) 2.8 times, F(2 x 2, 3 x 3) 2.25 times. A block of
+tiles, in memory ordered (rows, columns, images, channels) so that images and channels together make long rows, is
+transformed by two batched matrix products, first along rows and then along columns, on overlapping views, without a
+gather.
 """
 
 import dataclasses
@@ -23,7 +24,8 @@ from impl.numpy_cpu.arrays import Array
 from impl.numpy_cpu.correlation import Axes
 from impl.numpy_cpu.masks import keep, positive
 from impl.numpy_cpu.windows import Axis
-from impl.numpy_winograd.transforms import TAPS, Transforms, transforms
+from impl.numpy_winograd.mosaic import mosaic
+from impl.numpy_winograd.transforms import FILTERS, Transforms, transforms
 
 LONG = 256  # elements of a row that a transform needs to be fast
 CHANNELS = 4  # per group, at least: below, the transforms cost more than they spare
@@ -38,13 +40,18 @@ class Block(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Winograd:
-    """F(outputs x outputs, 3 x 3) where it applies, im2row elsewhere; see ``impl.numpy_cpu.conv2d.Products``."""
+    """By tiles of 6 x 6 or 4 x 4 inputs where that is worth it, else im2row; an ``impl.numpy_cpu.conv2d.Products``."""
 
-    outputs: int
+    inputs: int
 
     def applies(self, axes: Axes, channels: int) -> bool:
-        """Whether a convolution has 3 x 3 taps, stride 1, dilation 1 and enough channels in each group."""
-        return channels >= CHANNELS and all((a.taps, a.stride, a.dilation) == (TAPS, 1, 1) for a in axes)
+        """Whether there are square filters of a good size, stride 1, dilation 1 and enough channels in each group."""
+        taps = axes[0].taps
+        return (
+            channels >= CHANNELS
+            and taps in FILTERS[self.inputs]
+            and all((a.taps, a.stride, a.dilation) == (taps, 1, 1) for a in axes)
+        )
 
     def forward(
         self,
@@ -56,11 +63,11 @@ class Winograd:
         bias: Array | None = None,
         rectify: bool = False,
     ) -> None:
-        """Writes the convolution of x (N, H, W, C) with w (K, C/groups, 3, 3) to out (N, P, Q, K)."""
+        """Writes the convolution of x (N, H, W, C) with w (K, C/groups, R, R) to out (N, P, Q, K)."""
         if not self.applies(axes, w.shape[1]):
             correlation.forward(x, w, axes, groups, out, bias, rectify)
             return
-        t = transforms(self.outputs, x.dtype)
+        t = transforms(self.inputs, axes[0].taps, x.dtype)
         filters = _transformed_filters(t, w.transpose(0, 2, 3, 1), groups).swapaxes(2, 3)
         _correlate(t, x, filters, axes, out, bias, rectify)
 
@@ -71,18 +78,18 @@ class Winograd:
         if not self.applies(axes, w.shape[1]):
             correlation.gradient_to_input(dy, w, axes, groups, out, where)
             return
-        t = transforms(self.outputs, dy.dtype)
+        t = transforms(self.inputs, axes[0].taps, dy.dtype)
         turned = w[:, :, ::-1, ::-1].transpose(0, 2, 3, 1)
-        back = [Axis(a.out, TAPS, 1, 1, TAPS - 1 - a.before, a.size) for a in axes]
+        back = [Axis(a.out, t.taps, 1, 1, t.taps - 1 - a.before, a.size) for a in axes]
         _correlate(t, dy, _transformed_filters(t, turned, groups), (back[0], back[1]), out, where=where)
 
     def gradient_to_weights(
         self, x: Array, dy: Array, axes: Axes, groups: int, where: Array | None = None
     ) -> tuple[Array, Array]:
-        """The gradients dw (K, 3, 3, C/groups) and db (K,). dy: (N, P, Q, K), counted ``where`` positive."""
+        """The gradients dw (K, R, R, C/groups) and db (K,). dy: (N, P, Q, K), counted ``where`` positive."""
         if not self.applies(axes, x.shape[3] // groups):
             return correlation.gradient_to_weights(x, dy, axes, groups, where)
-        return _gradient_to_weights(transforms(self.outputs, x.dtype), x, dy, axes, groups, where)
+        return _gradient_to_weights(transforms(self.inputs, axes[0].taps, x.dtype), x, dy, axes, groups, where)
 
 
 def _correlate(
@@ -96,6 +103,25 @@ def _correlate(
     where: Array | None = None,
 ) -> None:
     """filters: (groups, frequencies, C/groups, K/groups)."""
+    if joined := mosaic(axes, len(x), t.outputs):
+        sizes = joined.axes[0].size, joined.axes[1].size
+        maps = np.empty((joined.count, joined.axes[0].out, joined.axes[1].out, out.shape[3]), x.dtype)
+        _correlate_blocks(t, joined.arrange(x, sizes, where), filters, joined.axes, maps, bias, rectify)
+        joined.collect(maps, out)
+    else:
+        _correlate_blocks(t, x, filters, axes, out, bias, rectify, where)
+
+
+def _correlate_blocks(
+    t: Transforms,
+    x: Array,
+    filters: Array,
+    axes: Axes,
+    out: Array,
+    bias: Array | None,
+    rectify: bool,
+    where: Array | None = None,
+) -> None:
     groups, frequencies, channels, kernels = filters.shape
     blocks = _blocks(t, axes, len(x), min(channels, kernels), 392 if max(channels, kernels) > 256 else 200)
 
@@ -126,6 +152,10 @@ def _correlate(
 def _gradient_to_weights(
     t: Transforms, x: Array, dy: Array, axes: Axes, groups: int, where: Array | None
 ) -> tuple[Array, Array]:
+    if joined := mosaic(axes, len(x), t.outputs):
+        x = joined.arrange(x, (joined.axes[0].size, joined.axes[1].size))
+        dy = joined.arrange(dy, (joined.axes[0].out, joined.axes[1].out), where)
+        axes, where = joined.axes, None
     channels, kernels, frequencies = x.shape[3] // groups, dy.shape[3] // groups, t.inputs**2
     blocks = _blocks(t, axes, len(x), min(channels, kernels), 784 if max(channels, kernels) > 128 else 224)
     shares = threads.split(len(blocks), threads.threads())
@@ -183,7 +213,7 @@ def _group(x: Array, g: int, groups: int) -> Array:
 def _gather(t: Transforms, x: Array, where: Array | None, axes: Axes, block: Block) -> Array:
     """What a block's tiles read, (rows, columns, images, C) with zeros outside the image, in scratch memory."""
     size, down, across = _block_shape(t, axes, block)
-    shape = (down * t.outputs + TAPS - 1, across * t.outputs + TAPS - 1, size, x.shape[3])
+    shape = (down * t.outputs + t.taps - 1, across * t.outputs + t.taps - 1, size, x.shape[3])
     start = (block.rows.start * t.outputs - axes[0].before, -axes[1].before)
     return _placed(x[block.images], None if where is None else where[block.images], shape, start, "source")
 
@@ -221,7 +251,7 @@ def _input_spectra(t: Transforms, source: Array) -> Array:
     """B^T d B of the overlapping tiles d of source (rows, columns, n, C): (i, j, down, across, n * C)."""
     rows, columns, size, channels = source.shape
     m, n, length = t.outputs, t.inputs, size * channels
-    down, across = (rows - TAPS + 1) // m, (columns - TAPS + 1) // m
+    down, across = (rows - t.taps + 1) // m, (columns - t.taps + 1) // m
     row, column, _, one = source.strides
     half = threads.scratch("half", (down, n, columns, length), source.dtype)
     tiles = as_strided(source, (down, columns, n, length), (m * row, column, row, one))
@@ -258,16 +288,16 @@ def _outputs(t: Transforms, products: Array) -> Array:
 
 
 def _transformed_filters(t: Transforms, w: Array, groups: int) -> Array:
-    """G w G^T of w (K, 3, 3, C/groups): (groups, frequencies, K/groups, C/groups)."""
+    """G w G^T of w (K, R, R, C/groups): (groups, frequencies, K/groups, C/groups)."""
     kernels, channels = len(w) // groups, w.shape[3]
     out = np.empty((groups, t.inputs, t.inputs, kernels, channels), w.dtype)
     parts = [(g, k) for g in range(groups) for k in threads.split(kernels, 2 * threads.threads())]
 
     def task(i: int) -> None:
         g, part = parts[i]
-        taps = np.ascontiguousarray(w[g * kernels : (g + 1) * kernels][part])  # (k, 3, 3, C)
-        half = threads.scratch("half", (len(taps), t.inputs, TAPS, channels), w.dtype)
-        np.matmul(t.g, taps.reshape(len(taps), TAPS, -1), out=half.reshape(len(taps), t.inputs, -1))
+        taps = np.ascontiguousarray(w[g * kernels : (g + 1) * kernels][part])  # (k, R, R, C)
+        half = threads.scratch("half", (len(taps), t.inputs, t.taps, channels), w.dtype)
+        np.matmul(t.g, taps.reshape(len(taps), t.taps, -1), out=half.reshape(len(taps), t.inputs, -1))
         np.matmul(t.g, half, out=out[g][:, :, part].transpose(2, 0, 1, 3))
 
     threads.run(task, len(parts))
@@ -275,9 +305,9 @@ def _transformed_filters(t: Transforms, w: Array, groups: int) -> Array:
 
 
 def _taps(t: Transforms, sums: Array) -> Array:
-    """G^T s G of sums (frequencies, K, C): the gradient (K, 3, 3, C)."""
+    """G^T s G of sums (frequencies, K, C): the gradient (K, R, R, C)."""
     _, kernels, channels = sums.shape
-    half = np.empty((kernels, TAPS, t.inputs, channels), sums.dtype)
+    half = np.empty((kernels, t.taps, t.inputs, channels), sums.dtype)
     np.matmul(
         t.g.T, sums.reshape(t.inputs, t.inputs, kernels, channels).transpose(2, 1, 0, 3), out=half.transpose(0, 2, 1, 3)
     )
