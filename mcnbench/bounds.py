@@ -95,6 +95,18 @@ def product_coefficient(n: float | Float64, u: float, *factors: Float64) -> Floa
     return certain(n, u)
 
 
+def convolution_coefficient(n: float | Float64, precision: Precision, *factors: Float64) -> Float64:
+    """The coefficient of sums of n products as a convolution computes them: `product_coefficient`, but for TF32.
+
+    TF32 rounds the factors alone, once each, perhaps toward zero (at most 2u), and sums in float32. Tensor cores
+    truncate inside a sum, so all of its errors may have one sign: the certain coefficient, with 2u of float32 (Fasi,
+    Higham, Mikaitis, Pranesh 2021, PeerJ Comput. Sci. 7:e330).
+    """
+    if precision.name != "tf32":
+        return product_coefficient(n, precision.u, *factors)
+    return (1 + 2 * precision.u) ** 2 * (1 + certain(2 * np.asarray(n, np.float64), 2.0**-24)) - 1
+
+
 def _varies(a: Float64, n: float, u: float) -> bool:
     values = a[a != 0]
     if values.size < 2:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from mcnbench.arrays import Array, Shape, pair, sides
 from mcnbench.blocks import conv2d
-from mcnbench.bounds import Precision, certain, product_coefficient
+from mcnbench.bounds import Precision, certain, convolution_coefficient
 from mcnbench.step_check import Followers, Judging, Part
 
 Tensor = torch.Tensor
@@ -84,7 +84,7 @@ class _Bound:
         self._doubled = precision.u <= 2.0**-53  # the oracle is no more exact than what is judged
         # Sums in float32 may have lost as much as the second factor restores.
         self._factor = 2.0 if self._doubled else 1 + 2 * float(certain(n, 2.0**-24))
-        self.coefficient = float(product_coefficient(n, precision.u, *map(_some, factors)))
+        self.coefficient = float(convolution_coefficient(n, precision, *map(_some, factors)))
 
     def magnitude(self, a: Array) -> Tensor:
         """|a| in the arithmetic in which the absolute values are summed."""

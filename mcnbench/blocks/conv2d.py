@@ -15,7 +15,7 @@ import numpy as np
 
 from mcnbench import blocks, geometry
 from mcnbench.arrays import Array, Float64, Shape, pair, sides
-from mcnbench.bounds import Precision, judged, product_coefficient, sum_coefficient
+from mcnbench.bounds import Precision, convolution_coefficient, judged, sum_coefficient
 from mcnbench.oracle import Pullback, float64_block
 
 if TYPE_CHECKING:
@@ -122,9 +122,9 @@ def bilinear_bound(
     y, pullback = oracle([None if a is None else np.abs(a) for a in inputs], options)
     sums = dict(zip(("y", "dx", "dw", "db"), (y, *pullback(np.abs(dy))), strict=False))
     coefficients = {
-        "y": product_coefficient(count["y"], precision.u, x, w),
-        "dx": product_coefficient(count["dx"], precision.u, dy, w),
-        "dw": product_coefficient(count["dw"], precision.u, dy, x),
+        "y": convolution_coefficient(count["y"], precision, x, w),
+        "dx": convolution_coefficient(count["dx"], precision, dy, w),
+        "dw": convolution_coefficient(count["dw"], precision, dy, x),
         "db": sum_coefficient(dy, 0, precision.u, axis=(0, 2, 3)),
     }
     return {

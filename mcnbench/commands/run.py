@@ -8,7 +8,11 @@ from typing import Any
 
 import click
 
-KINDS = {"training-speed": "mcnbench.measure.training_speed", "gate-power": "mcnbench.compare.power"}
+KINDS = {
+    "training-speed": "mcnbench.measure.training_speed",
+    "gate-power": "mcnbench.compare.power",
+    "cudnn-plans": "mcnbench.measure.cudnn_plans",
+}
 """The programs that run experiments, by the `kind` of the experiment's file: each module has `run` and `resume`."""
 
 

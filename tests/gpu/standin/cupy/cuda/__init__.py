@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from cupy._module import compile_using_nvrtc
@@ -16,6 +16,7 @@ class CUDARuntimeError(RuntimeError):
 class Device:
     id = 0
     compute_capability = "host"
+    attributes = MappingProxyType({"L2CacheSize": 1 << 16})
 
     def synchronize(self) -> None:
         pass
