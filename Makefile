@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: speed test check browser format clean
+.PHONY: speed test check gpu browser format clean
 
 speed: .venv/ready  ## the main job: time training steps of the six networks, ours beside PyTorch
 	$(BIN)/mcnbench run training-speed
@@ -15,6 +15,11 @@ check: .venv/ready  ## style, types, direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+CUDA ?= 13
+gpu: .venv/ready  ## on a machine with an NVIDIA GPU: check cupy, check cudnn, time training steps, into one run file (CUDA=12 for older drivers)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,cuda$(CUDA)]'
+	$(BIN)/mcnbench run gpu
 
 browser: .venv/ready  ## Chromium and Playwright, for the test of the report's page; without them it is skipped
 	command -v chromium || apt-get install --yes -qq --no-install-recommends chromium

@@ -12,6 +12,7 @@ KINDS = {
     "training-speed": "mcnbench.measure.training_speed",
     "gate-power": "mcnbench.compare.power",
     "cudnn-plans": "mcnbench.measure.cudnn_plans",
+    "sequence": "mcnbench.measure.sequence",
 }
 """The programs that run experiments, by the `kind` of the experiment's file: each module has `run` and `resume`."""
 
