@@ -67,7 +67,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
         machine=described | {"oddities": machine.oddities(described)},
         versions=machine.versions(),
         git=machine.git(),
-        environment=workers.record(),
+        environment=workers.record() | {"cores": _cores(settings.threads) or sorted(os.sched_getaffinity(0))},
         settings=settings.model_dump(),
     )
     with _interruptible(path), Report(settings.budget) as report:
@@ -301,8 +301,15 @@ def _conclude(path: Path, peer: str) -> None:
     frame = frames.samples([runfile.read(path)])
     table = tables.training_speed(frame, peer)
     click.echo(text.as_text(table))
-    click.echo(f"\nall samples: {path}", err=True)
     good = table["state"] == "ok"
+    compared = table[good & (table["backend"] != peer) & table["ratio_low"].notna()]
+    if len(compared):
+        half = 50 * (compared["ratio_high"] - compared["ratio_low"]) / compared["ratio"]
+        click.echo(
+            f"\nThe ratios to {peer} are known to ±{half.min():.1f}% to ±{half.max():.1f}% (95% intervals), "
+            f"from {compared['rounds'].min()} to {compared['rounds'].max()} rounds."
+        )
+    click.echo(f"\nall samples: {path}", err=True)
     if not good.any():
         raise NothingDone("nothing was measured: no case was verified and timed; the reasons are above")
     if not good.all():
