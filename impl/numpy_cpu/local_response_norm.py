@@ -1,4 +1,4 @@
-"""Local response normalisation over channels (MatConvNet's vl_nnnormalize; manual, section 4.6.1).
+"""Local response normalisation over channels (MatConvNet's vl_nnnormalize; manual, section 4.5.1).
 
     y_i = x_i * D_i^-beta,   D_i = kappa + alpha * sum over j in W(i) of x_j^2,   W(i) = i - (n-1)//2 .. i + n//2
     dx_i = dy_i * D_i^-beta - 2 alpha beta x_i * sum over {j: i in W(j)} of dy_j x_j D_j^(-beta-1)

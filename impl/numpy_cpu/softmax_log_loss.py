@@ -1,4 +1,4 @@
-"""Softmax log-loss (MatConvNet's vl_nnsoftmaxloss; manual, section 4.8): the log-loss of the softmax of x, in one step.
+"""Softmax log-loss (MatConvNet's vl_nnsoftmaxloss; manual, section 4.6.2): softmax and log-loss in one step.
 
     y = sum over n, h, w of  log(sum over c of exp(x_c - m)) - (x_label - m),   m = max over c of x_c
     dx_c = dy * (softmax(x)_c - [c = label])
