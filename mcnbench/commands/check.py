@@ -52,6 +52,10 @@ def command(
     Exit codes: 0 everything holds; 1 something is VIOLATED, MISTRUSTED or an ERROR;
     2 the call is wrong or the backend does not import; 3 nothing was checked.
     """
+    if dialect:
+        from mcnbench import dialects
+
+        dialects.load(dialect)  # a mistake is told before the workers start
     # The suites import mcnbench, so they are found by name, when they run.
     suite = import_module("suites.properties.check")
     settings = suite.Settings(

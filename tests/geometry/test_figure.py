@@ -48,6 +48,16 @@ def test_edges_lead_down_from_box_to_box_and_pass_between_the_others(name: str) 
             assert all(abs(x - other) >= 0.5 for other in boxes.get((edge.strip, level), []))
 
 
+def test_long_networks_continue_in_a_next_strip_below_the_last_box_of_the_one_before() -> None:
+    drawing = draw(network.load("resnet-50"), levels_in_strip=28)
+    assert drawing.height <= 28 + 4  # a block of the network has four levels, and is not cut
+    assert len(drawing.widths) == 3
+    again = {box.strip: box.layers for box in drawing.boxes if box.again}
+    for strip in (1, 2):
+        last = max((box for box in drawing.boxes if box.strip == strip - 1), key=lambda box: box.level)
+        assert again[strip] == last.layers
+
+
 def test_joins_read_all_their_branches() -> None:
     drawing = draw(network.load("googlenet"))
     join = next(box for box in drawing.boxes if box.layers == ("3a",))
