@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal
 
 from impl.cupy_cuda.arrays import Array, described
@@ -60,6 +61,11 @@ class Convolution:
     def result(self) -> str:
         """The array that it makes."""
         return RESULT[self.direction]
+
+    @property
+    def operations(self) -> int:
+        """Its arithmetic; a multiply-add counts 2."""
+        return 2 * prod(self.y) * prod(self.w[1:])
 
     def shape(self, name: str) -> Shape:
         return {"x": self.x, "w": self.w, "y": self.y}[name]

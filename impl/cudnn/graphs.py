@@ -88,8 +88,10 @@ def build(c: Convolution, target: Target) -> Any:
     return graph
 
 
-def plans(graph: Any, barred: Iterable[str], workspace: int, compiled: bool = False) -> list[Plan]:
-    """The plans without the barred notes and within the workspace, built; one for each name.
+def plans(
+    graph: Any, barred: Iterable[str], workspace: int, compiled: bool = False, most: int | None = None
+) -> list[Plan]:
+    """The plans without the barred notes and within the workspace, built; one for each name, the first `most` of them.
 
     `compiled` admits those that cuDNN compiles when they are built (seconds each). A graph can be asked once.
     """
@@ -114,6 +116,8 @@ def plans(graph: Any, barred: Iterable[str], workspace: int, compiled: bool = Fa
             continue
         if needed <= workspace:
             found.setdefault(name, Plan(index, name, needed))
+        if len(found) == most:
+            break
     return list(found.values())
 
 

@@ -73,7 +73,8 @@ def test_no_plan_that_is_barred_or_too_big_is_chosen() -> None:
     assert [plan.name for plan in with_tf32] == ["eng5_k1=0", "eng0"]
 
 
-def test_what_was_chosen_is_recorded() -> None:
+def test_what_was_chosen_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "SMALL", 0)  # so that plans are tried
     x, w = cupy.zeros((2, 4, 5, 6), "float32"), cupy.zeros((6, 2, 3, 3), "float32")
     backend.conv2d(x, w, stride=1, padding=1, dilation=1, groups=2)
     (record,) = [r for r in choice.recorded() if r["direction"] == "fprop" and r["x"] == (2, 4, 5, 6)]
@@ -87,3 +88,10 @@ def test_a_convolution_without_a_plan_says_so(monkeypatch: pytest.MonkeyPatch) -
     x, w = cupy.zeros((3, 2, 9, 9), "float32"), cupy.zeros((6, 2, 3, 3), "float32")
     with pytest.raises(RuntimeError, match="no deterministic plan in full precision"):
         backend.conv2d(x, w, stride=1, padding=1, dilation=1, groups=1)
+
+
+def test_a_small_convolution_takes_the_first_plan() -> None:
+    x, w = cupy.zeros((1, 4, 5, 6), "float32"), cupy.zeros((6, 2, 3, 3), "float32")
+    backend.conv2d(x, w, stride=1, padding=1, dilation=1, groups=2)
+    (record,) = [r for r in choice.recorded() if r["x"] == (1, 4, 5, 6)]
+    assert (record["plan"], record["tried"]) == ("eng1_k2=6", 1)
