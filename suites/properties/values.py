@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mcnbench import data
@@ -13,6 +15,8 @@ from suites.properties.trial import Trial
 
 STEP = 1 / 64
 """The data of `taylor` is such that adding this, or half of it, is exact in every dtype."""
+SMALL_STEP = 2.0**-20
+"""Exact in float64 with the same data, and small against every scale in it."""
 
 
 def shape(trial: Trial) -> None:
@@ -99,40 +103,50 @@ def _nth(name: str, which: int) -> str:
 
 
 def taylor(trial: Trial) -> None:
-    """The pullback agrees with differences of the block's own y along a random direction; no derivative of the
-    oracle is used. Central differences with two steps are extrapolated; what they differ by, and the rounding of y
-    over the step, is the tolerance."""
+    """The pullback agrees with differences of the block's own y along a random direction.
+
+    No derivative of the oracle is used, but its y tells how far differences of these steps are from the derivative:
+    as far as they are from differences of far smaller steps, which float64 permits. What is left is rounding.
+    """
     inputs = trial.case.inputs()
     dy = trial.case.dy()
     gradients = trial.call(inputs).pullback(dy)
     steps = {name: data.direction(g.shape, trial.case.seed, i) for i, (name, g) in enumerate(gradients.items())}
 
-    def moved(by: float) -> list[Array | None]:
+    def moved(by: float, dtype: str) -> list[Array | None]:
         names = [f"d{name}" for name in trial.case.names]
         return [
-            a if a is None or n not in steps else (a + by * steps[n]).astype(a.dtype)
+            a if a is None or n not in steps else (a.astype(np.float64) + by * steps[n]).astype(dtype)
             for n, a in zip(names, inputs, strict=True)
         ]
 
+    def own(by: float) -> float:
+        return _dot(dy, trial.call(moved(by, trial.case.dtype)).y)
+
+    def exactly(by: float) -> float:
+        return _dot(dy, trial.expected(moved(by, "float64"))["y"])
+
+    slope = _slope(own, STEP) - (_slope(exactly, STEP) - _slope(exactly, SMALL_STEP))
     bounds = trial.bounds(inputs, dy)
     noise = bounds["y"]
-    value: dict[float, float] = {}
-    for by in (STEP, -STEP, STEP / 2, -STEP / 2):
-        there = moved(by)
-        value[by] = _dot(dy, trial.call(there).y)
-        noise = np.maximum(noise, trial.bounds(there, dy)["y"])
-    coarse = (value[STEP] - value[-STEP]) / (2 * STEP)
-    fine = (value[STEP / 2] - value[-STEP / 2]) / STEP
-    slope = (4 * fine - coarse) / 3
+    for by in (STEP, -STEP):
+        noise = np.maximum(noise, trial.bounds(moved(by, trial.case.dtype), dy)["y"])
     predicted = sum(_dot(g, steps[name]) for name, g in gradients.items())
-    tolerance = abs(fine - coarse) + 3 * _dot(np.abs(dy), noise) / STEP
+    tolerance = 3 * _dot(np.abs(dy), noise) / STEP
     tolerance += sum(_dot(np.abs(steps[name]), bounds[name]) for name in gradients)
-    # The dot products here are rounded in float64 themselves.
-    own = _dot(np.abs(dy), np.abs(trial.expected(inputs)["y"])) / STEP
-    own += sum(_dot(np.abs(steps[name]), np.abs(g)) for name, g in gradients.items())
-    tolerance += 8 * (dy.size + 4) * np.finfo(np.float64).eps * own
+    # The oracle's y and the dot products are rounded in float64 themselves.
+    size = _dot(np.abs(dy), np.abs(trial.expected(inputs)["y"])) / SMALL_STEP
+    size += sum(_dot(np.abs(steps[name]), np.abs(g)) for name, g in gradients.items())
+    tolerance += 8 * (dy.size + 4) * np.finfo(np.float64).eps * size
     message = f"the pullback says that y changes by {predicted:.6g} along a direction, but it changes by {slope:.6g}"
     trial.tally.judge("slope", np.array(predicted), np.array(slope), tolerance, message=message)
+
+
+def _slope(function: Callable[[float], float], step: float) -> float:
+    """Central differences with this step and half of it, extrapolated."""
+    coarse = (function(step) - function(-step)) / (2 * step)
+    fine = (function(step / 2) - function(-step / 2)) / step
+    return (4 * fine - coarse) / 3
 
 
 def nan(trial: Trial) -> None:

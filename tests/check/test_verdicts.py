@@ -139,3 +139,24 @@ def test_the_error_multiple_is_against_torch() -> None:
     assert right.error_multiple == pytest.approx(1.0, abs=0.01)
     assert right.worst_ratio is not None
     assert 0.3 < right.worst_ratio < 1
+
+
+def test_differences_see_a_gradient_without_the_variance_term() -> None:
+    """batch_norm's dx without the term through the variance: wrong by the oracle's y alone, no derivative asked."""
+
+    def batch_norm(x: Any, gain: Any, bias: Any, *, epsilon: float, moments: Any) -> Any:
+        if moments is not None:
+            raise NotImplementedError("training only")
+        mean, variance = x.mean((0, 2, 3), keepdims=True), x.var((0, 2, 3), keepdims=True)
+        r = 1 / np.sqrt(variance + x.dtype.type(epsilon))
+        h, g = (x - mean) * r, gain[:, None, None]
+
+        def pullback(dy: Any) -> Any:
+            dx = g * r * (dy - dy.mean((0, 2, 3), keepdims=True))
+            return dx, (dy * h).sum((0, 2, 3)), dy.sum((0, 2, 3))
+
+        return g * h + bias[:, None, None], pullback
+
+    verdict = tried(batch_norm, "taylor", "batch_norm")
+    assert verdict.verdict == "VIOLATED"
+    assert verdict.message.startswith("the pullback says that y changes by ")
