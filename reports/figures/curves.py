@@ -50,7 +50,8 @@ def scaling(table: pd.DataFrame) -> Figure:
 
 def history(table: pd.DataFrame) -> Figure:
     """Time per sample over the runs (`tables.history`): a panel per backend, a line per case, as a ratio to the case's
-    first run: 1.1 is 10% slower than it was then. Runs stand at equal distances, in the order of time."""
+    first run: 1.1 is 10% slower than it was then. Runs stand at equal distances, in the order of time; of 50 or more
+    runs the line is the rolling median of one in 25."""
     order = {run: i + 1 for i, run in enumerate(table.sort_values("started")["run"].unique())}
     paint = colours([str(case) for case in table["case"]])
     panels = list(table.groupby("backend", sort=False, observed=True))[:MOST_PANELS]
@@ -61,7 +62,9 @@ def history(table: pd.DataFrame) -> Figure:
             ends = []
             for (case, *_), rows in list(ours.groupby(SERIES, sort=False, observed=True))[:MOST_LINES]:
                 x = [order[run] for run in rows["run"]]
-                y = (rows["seconds"] / rows["seconds"].iloc[0]).to_numpy()
+                window = max(1, len(x) // 25)
+                smooth = rows["seconds"].rolling(window, center=True, min_periods=1).median()
+                y = (smooth / smooth.iloc[0]).to_numpy()
                 axes.plot(x, y, color=paint[str(case)], linewidth=1.2, marker="o", markersize=3 if len(x) < 40 else 0)
                 ends.append((float(y[-1]), name(str(case).rpartition("/")[2], 18)))
             axes.axhline(1, color=INK, linewidth=0.8)

@@ -174,8 +174,9 @@ def test_every_figure_has_words(open_page: Any) -> None:
 
 
 def test_printed_it_is_black_on_white_and_in_full(open_page: Any) -> None:
-    page = open_page(color_scheme="dark")
+    page = open_page(740, color_scheme="dark")  # A4 within its margins
     page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 740
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator(".tools").first.is_visible()
     assert page.evaluate("getComputedStyle(document.querySelector('.wide')).overflow") == "visible"
