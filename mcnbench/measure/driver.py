@@ -22,7 +22,7 @@ from mcnbench import runfile
 from mcnbench.measure import device, precision
 from mcnbench.measure.budget import Budget
 from mcnbench.measure.crew import Crew, Member
-from mcnbench.measure.judging import Judge
+from mcnbench.measure.judging import Check, Judge
 from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.measure.progress import Report
 from mcnbench.network import Network
@@ -105,8 +105,7 @@ class Driver:
     seed: int
     time_limit: float
     """Seconds that a worker may take for one answer."""
-    quick: bool
-    """Whether the check after the timing is layer by layer only, without the whole step against float64."""
+    check: Check
     peer: str
     precision: float
     """Relative half width of an interval at which a ratio is known well enough."""
@@ -211,12 +210,14 @@ class Driver:
                 folder = Path(scratch, str(number))
                 folder.mkdir()
                 try:
-                    self._ask(contestant, "record", folder=str(folder), seed=self.seed + 1 + fresh)
+                    self._ask(
+                        contestant, "record", folder=str(folder), seed=self.seed + 1 + fresh, images=self.check.images
+                    )
                 except WorkerFailed as error:
                     contestant.error = str(error)
                     contestant.conclude(schema.Verified(before="ERROR", message=str(error)), fresh)
                     continue
-                self.judge.send(case.build["network_name"], folder, whole=not (fresh and self.quick))
+                self.judge.send(case.build["network_name"], folder, whole=self.check.whole_after or not fresh)
                 recorded.append(contestant)
             if fresh:
                 self.crew.prepare()

@@ -38,6 +38,7 @@ SPARE_PAGE_FAULTS = {
     "MALLOC_TRIM_THRESHOLD_": "2000000000",
     "MALLOC_TOP_PAD_": "67108864",
     "THP_MEM_ALLOC_ENABLE": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 """glibc keeps large blocks instead of returning them to the system, which otherwise costs each step fresh page faults
 and makes two processes of identical code differ by tens of per cent; PyTorch asks for huge pages, as NumPy does."""

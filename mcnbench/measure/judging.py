@@ -11,12 +11,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from mcnbench.measure.process import Worker, WorkerFailed
+from mcnbench.recording import BATCH
 from reports.runfile import Verified
 
 
+class Check(BaseModel):
+    """How much of a step is checked: all by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    images: int = Field(default=BATCH, ge=1)
+    """Of the step that is checked; two show whether images are kept apart."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Of the filters and channels of each convolution, drawn anew for each check."""
+    whole_after: bool = True
+    """Whether the check after the timing compares the whole step with float64, too, or is layer by layer only."""
+
+
 class Judge:
-    """A worker that judges a share of each convolution; when it dies, that step is not verified and it starts again."""
+    """A worker that judges; when it dies, the step that it was judging is not verified, and it starts again."""
 
     def __init__(self, start: Callable[[], Worker], threads: int, time_limit: float, share: float = 1.0) -> None:
         self._start, self._threads, self._time_limit, self._share = start, threads, time_limit, share

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mcnbench import duration, experiment, machine, network
 from mcnbench.errors import BadInput, NothingDone
+from mcnbench.measure.judging import Check
 
 
 class Quick(BaseModel):
@@ -16,7 +17,7 @@ class Quick(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     batch_divisor: int = Field(ge=1)
-    judged: float
+    check: dict[str, Any]
     budget: str | float
 
 
@@ -53,9 +54,7 @@ class Settings(BaseModel):
     threads: int
     images: str | None = None
     inherit_env: bool = False
-    judged: float = Field(default=1.0, gt=0, le=1)
-    """The share of the filters and channels of each convolution that is judged; below 1 the check after the timing is
-    also layer by layer only, without the whole step against float64."""
+    check: Check = Check()
     precision: float = Field(default=0.01, gt=0)
     """No more visits to a case whose ratios are known to this (relative half width of Student's 95% interval)."""
 

@@ -156,7 +156,7 @@ def _staff(settings: Settings, workers: environment.Environment) -> Iterator[tup
     """The judge, and the first worker of every backend: an unknown or broken one is refused before there is a file."""
     start = partial(Worker, workers.variables, _cores(settings.threads))
     with (
-        Judge(start, settings.threads, settings.time_limit, settings.judged) as judge,
+        Judge(start, settings.threads, settings.time_limit, settings.check.share) as judge,
         Crew(settings.backends, start, settings.threads) as crew,
     ):
         crew.check(settings.time_limit)
@@ -194,7 +194,7 @@ def _measure(
         dtype=settings.dtype,
         seed=settings.seed,
         time_limit=settings.time_limit,
-        quick=settings.judged < 1,
+        check=settings.check,
         peer=settings.peer,
         precision=settings.precision,
         writer=writer,

@@ -16,6 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 import mcnbench
 from mcnbench import machine, network, verification
 from mcnbench.backends import Backend
@@ -55,14 +57,15 @@ class Work:
         )
         return {"variant": self._trainer.variant, "tried": self._trainer.tried}
 
-    def record(self, folder: str, seed: int) -> dict[str, Any]:
-        """Takes a step on fresh images and keeps what it computed in the folder, for the harness to judge."""
-        verification.record(self._trainer, Path(folder), seed=seed)
+    def record(self, folder: str, seed: int, images: int) -> dict[str, Any]:
+        """Takes a step on a few fresh images and keeps what it computed in the folder, for the harness to judge."""
+        verification.record(self._trainer, Path(folder), seed=seed, batch=images)
         return {}
 
     def judge(self, network_name: str, folder: str, whole: bool, share: float) -> dict[str, Any]:
         """What verification finds of a step that another worker recorded in the folder."""
-        found = verification.judge(network.load(network_name), Path(folder), whole=whole, share=share).verified()
+        with threadpool_limits(1, "blas"):  # NumPy's, whose threads would fight with PyTorch's for the cores
+            found = verification.judge(network.load(network_name), Path(folder), whole=whole, share=share).verified()
         answer: dict[str, Any] = json.loads(found.model_dump_json())
         return answer
 

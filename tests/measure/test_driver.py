@@ -15,7 +15,7 @@ from mcnbench.measure import environment
 from mcnbench.measure.budget import Budget
 from mcnbench.measure.crew import Crew
 from mcnbench.measure.driver import Case, Driver
-from mcnbench.measure.judging import Judge
+from mcnbench.measure.judging import Check, Judge
 from mcnbench.measure.process import Worker
 from mcnbench.measure.progress import Report
 from reports import runfile as schema
@@ -60,7 +60,7 @@ def visit(tmp_path: Path, tiny: str, start: Callable[[], Worker], judge: Judge) 
                     dtype="float32",
                     seed=0,
                     time_limit=time_limit,
-                    quick=False,
+                    check=Check(),
                     peer=backends[0],
                     precision=0.01,
                     writer=writer,
@@ -163,7 +163,7 @@ def test_a_judge_that_dies_leaves_one_step_unverified_and_judges_the_next(
     with start() as worker, Judge(start, 1, 60.0) as judge:
         worker.ask("hello", 60.0, backend="numpy", threads=1)
         worker.ask("build", 60.0, network_name=tiny, batch=2, dtype="float32", seed=0, images=None, variant=None)
-        worker.ask("record", 60.0, folder=str(tmp_path), seed=1)
+        worker.ask("record", 60.0, folder=str(tmp_path), seed=1, images=2)
         judge.send(str(tmp_path / "none.toml"), tmp_path, whole=True)
         judge.send(tiny, tmp_path, whole=True)
         first, second = judge.receive(), judge.receive()
