@@ -10,9 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import reduce
 
+import numpy as np
+
 from mcnbench import blocks
 from mcnbench.arrays import Shape
-from mcnbench.geometry import POINTWISE, IncompatibleStrides, Pixels, ReceptiveField, overlay, pixels_seen
+from mcnbench.geometry import (
+    POINTWISE,
+    IncompatibleStrides,
+    Pixels,
+    ReceptiveField,
+    inputs_seen,
+    overlay,
+    pixels_seen,
+)
+from mcnbench.geometry.pixels import Mask
 from mcnbench.network import IMAGES, Layer, Network, argument_shapes
 
 Fields = tuple[ReceptiveField, ReceptiveField]
@@ -77,6 +88,40 @@ def _own_pixels(own: Fields | None, inputs: Shape, outputs: Shape) -> Pixels:
         height, width = outputs[2:] if len(outputs) == 4 else (1, 1)
         return Pixels.everything((height, width), (inputs[2], inputs[3]))
     return Pixels.of(pixels_seen(own[0], inputs[2], outputs[2]), pixels_seen(own[1], inputs[3], outputs[3]))
+
+
+def unseen_pixels(network: Network, name: str) -> int:
+    """How many pixels of the images no output of the layer depends on; for images of any size.
+
+    What the outputs see is followed back layer by layer, as products of rows and columns.
+    """
+    shapes = network.shapes()
+    layers = {layer.name: layer for layer in network.layers}
+    wanted: dict[str, list[tuple[Mask, Mask]]] = {source: [] for source in (*layers, IMAGES)}
+    wanted[name] = [(np.ones(shapes[name][2], bool), np.ones(shapes[name][3], bool))]
+    for layer in reversed(_ancestors(layers, name)):
+        own = _own_field(layer, shapes)
+        height, width = shapes[layer.maps[0]][2:]
+        for v, h in wanted[layer.name]:
+            if own is None:
+                seen = np.full(height, v.any() and h.any()), np.ones(width, bool)
+            else:
+                seen = inputs_seen(own[0], height, v), inputs_seen(own[1], width, h)
+            for source in layer.maps:
+                if not any(_covers(other, seen) for other in wanted[source]):
+                    wanted[source].append(seen)
+    height, width = network.input[1:]
+    if not wanted[IMAGES]:
+        return height * width
+    vertical, horizontal = (np.stack(masks) for masks in zip(*wanted[IMAGES], strict=True))
+    kinds, rows = np.unique(vertical, axis=1, return_counts=True)
+    return height * width - sum(
+        int(count) * int(horizontal[kind].any(axis=0).sum()) for kind, count in zip(kinds.T, rows, strict=True)
+    )
+
+
+def _covers(outer: tuple[Mask, Mask], inner: tuple[Mask, Mask]) -> bool:
+    return all(not (i & ~o).any() for o, i in zip(outer, inner, strict=True))
 
 
 def _ancestors(layers: dict[str, Layer], name: str) -> list[Layer]:

@@ -26,6 +26,7 @@ from mcnbench.network_table import Row, rows
 
 WIDTH, HEIGHT = 1.75, 0.62  # inches of a column and of a level
 PHOTOGRAPH = 5.0  # inches
+LARGEST = 1024  # pixels: the exact sets of larger images take long
 COLOURS = {
     "conv2d": "#cfe3f5",
     "conv_transpose2d": "#b9d8c2",
@@ -73,8 +74,11 @@ def choose(network: Network, text: str | None) -> Chosen:
 def save(network: Network, path: Path, at: str | None = None) -> None:
     """Draws the network and the receptive field of the chosen output into a file of the kind that its name tells.
 
-    Raises BadInput for a kind of file that matplotlib does not know and for a path that cannot be written.
+    Raises BadInput for images that are too large, for a kind of file that matplotlib does not know, and for a path that
+    cannot be written.
     """
+    if max(network.input[1:]) > LARGEST:
+        raise BadInput(f"--figure draws images of up to {LARGEST}x{LARGEST} pixels; leave it out for larger ones")
     chosen, drawing = choose(network, at), draw(network)
     graph_width = WIDTH * sum(drawing.widths)
     height = max(HEIGHT * drawing.height, PHOTOGRAPH + 1)

@@ -19,7 +19,7 @@ from mcnbench.arrays import Pair, Shape, Sides, pair, sides
 from mcnbench.geometry import POINTWISE, ReceptiveField
 from mcnbench.geometry.fields import as_text
 from mcnbench.network import BYTES, IMAGES, Layer, Network, argument_shapes
-from mcnbench.network_fields import Fields, pixels, receptive_fields
+from mcnbench.network_fields import Fields, receptive_fields, unseen_pixels
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def totals(network: Network, table: Sequence[Row], batch: int) -> dict[str, int]
         "data_bytes": BYTES * batch * prod(network.input) + sum(row.output_bytes for row in table),
         "training_step_bytes": network.step_bytes(batch),
         "multiply_adds": sum(row.multiply_adds for row in table),
-        "unseen_pixels": int(pixels(network, maps[-1]).unseen().sum()) if maps else 0,
+        "unseen_pixels": unseen_pixels(network, maps[-1]) if maps else 0,
     }
 
 

@@ -7,7 +7,7 @@ in these documents, the docstring says what is printed and what holds; tests/geo
 """
 
 from mcnbench.geometry.fields import POINTWISE, IncompatibleStrides, ReceptiveField, overlay, window_field
-from mcnbench.geometry.pixels import Pixels, pixels_seen
+from mcnbench.geometry.pixels import Pixels, inputs_seen, pixels_seen
 from mcnbench.geometry.sizes import (
     DirectConvolution,
     equivalent_direct,
@@ -31,6 +31,7 @@ __all__ = [
     "full_padding",
     "half_padding",
     "input_sizes",
+    "inputs_seen",
     "leftover",
     "output_size",
     "overlay",

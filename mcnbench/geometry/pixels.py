@@ -38,6 +38,28 @@ def pixels_seen(field: ReceptiveField, inputs: int, outputs: int) -> Mask:
     return seen
 
 
+def inputs_seen(field: ReceptiveField, inputs: int, outputs: Mask) -> Mask:
+    """Which of `inputs` some of the chosen `outputs` depends on, for a single block: (inputs,).
+
+    The same as (pixels_seen of these outputs).any(axis=0), without that matrix: fit for maps of any size.
+    """
+    first, last = (Fraction(end) for end in field.interval(1))
+    unit = lcm(first.denominator, last.denominator, Fraction(field.stride).denominator)
+    steps = int(Fraction(field.stride) * unit) * np.flatnonzero(outputs)
+    low, high = -(-(int(first * unit) + steps) // unit) - 1, (int(last * unit) + steps) // unit - 1
+    seen = np.zeros(inputs, bool)
+    if field.dilation > 1:
+        for tap in range(0, int(field.size), field.dilation):
+            places = low + tap
+            seen[places[(places >= 0) & (places < inputs)]] = True
+        return seen
+    inside = (high >= 0) & (low < inputs) & (low <= high)
+    ends = np.zeros(inputs + 1, np.int64)
+    np.add.at(ends, np.maximum(low[inside], 0), 1)
+    np.add.at(ends, np.minimum(high[inside] + 1, inputs), -1)
+    return np.cumsum(ends[:-1]) > 0
+
+
 @dataclass(frozen=True)
 class Pixels:
     """Which input pixels each output pixel depends on: the union of rows x columns over `products`."""

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from mcnbench.geometry import POINTWISE, Pixels, output_size, pixels_seen, window_field
+from mcnbench.geometry import POINTWISE, Pixels, inputs_seen, output_size, pixels_seen, window_field
 from mcnbench.geometry.pixels import Mask
 
 
@@ -71,6 +71,18 @@ def test_unseen_pixels_between_and_behind_windows() -> None:
     assert np.flatnonzero(unseen.all(axis=0)).tolist() == []
     behind = Pixels.of(block(6, 3, 2, 0, 0), block(6, 3, 2, 0, 0)).unseen()
     assert np.flatnonzero(behind.all(axis=1)).tolist() == [5]  # behind the last window, Figure 2.18
+
+
+def test_inputs_that_chosen_outputs_see_without_the_matrix() -> None:
+    rng = np.random.default_rng(0)
+    for size, k, s, before, dilation in product((5, 8), (1, 2, 3), (1, 2, 3), range(3), (1, 2)):
+        field, outputs = window_field(k, s, before, dilation), output_size(size, k, s, before, 2, dilation)
+        for each, inputs, count in ((field, size, outputs), (field.transposed(), outputs, size)):
+            if each is not field and dilation > 1:
+                continue  # a transposed window has no holes of its own
+            chosen = rng.random(count) < 0.5
+            expected = pixels_seen(each, inputs, count)[chosen].any(axis=0)
+            assert np.array_equal(inputs_seen(each, inputs, chosen), expected)
 
 
 def test_everything() -> None:

@@ -102,6 +102,12 @@ def test_another_image_size_changes_the_maps_and_not_the_parameters() -> None:
     assert shown["totals"]["parameters"] == KNOWN["vgg-vd-16"][0]
 
 
+def test_images_of_any_size_are_shown_at_once() -> None:
+    """A million pixels a side, no matrix of outputs and inputs; filters of 11 at stride 4 leave one row and column."""
+    totals = json.loads(show("vgg-f", "--image-size", "1000000", "--format", "json", "--batch", "1"))["totals"]
+    assert totals["unseen_pixels"] == 1_000_000**2 - 999_999**2
+
+
 def test_branches_that_are_not_compatible_are_named_and_what_follows_them_has_no_field(tmp_path: Path) -> None:
     path = tmp_path / "odd.toml"
     path.write_text(

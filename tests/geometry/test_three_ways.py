@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from mcnbench import backend
 from mcnbench.geometry.pixels import Mask
 from mcnbench.network import Network
-from mcnbench.network_fields import pixels, receptive_fields
+from mcnbench.network_fields import pixels, receptive_fields, unseen_pixels
 from suites.properties.geometry import by_gradient, probed
 from suites.properties.networks import chains, graphs
 
@@ -22,6 +22,7 @@ def agree(network: Network) -> None:
     for name in ("numpy", "torch"):
         same(seen, probed(network, backend(name)), f"probing {name}", network)
     within_field(network, seen)
+    assert unseen_pixels(network, network.layers[-1].name) == np.count_nonzero(~seen.any(axis=(0, 1)))
 
 
 def same(algebra: Mask, other: Mask, way: str, network: Network) -> None:
