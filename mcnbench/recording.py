@@ -75,6 +75,10 @@ class Recorded:
         stored: Array = np.load(self._folder / entry["file"], mmap_mode="c")
         return stored.transpose(np.argsort(entry["order"]))
 
+    def read(self, layer: Layer) -> Array:
+        """The layer's first input, a map that the step computed or was given."""
+        return self[layer.maps[0]]
+
     def gradient(self, run: tuple[Layer, ...], i: int) -> Array:
         """The gradient of the run's input number `i`, by this run alone."""
         name = f"{run[-1].name}/d{i}"

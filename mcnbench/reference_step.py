@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from mcnbench import blocks, executor
 from mcnbench.arrays import Array, Float64, Shape
 from mcnbench.backends import Backend
 from mcnbench.backends.torch.training import TorchSteps
+from mcnbench.blocks import max_pool2d
 from mcnbench.convolution_check import Convolution
 from mcnbench.network import IMAGES, Network
+from mcnbench.recording import Recorded
+from mcnbench.windows import pooling_windows
 
 Pullback = Callable[..., tuple[Any, ...]]
 
@@ -73,6 +78,29 @@ def reference(network: Network, values: Mapping[str, Array]) -> Reference:
     return Reference({name: exact[name] for name in order}, {name: errors[name] for name in order})
 
 
+def with_decisions(network: Network, recorded: Recorded, values: Mapping[str, Array]) -> dict[str, float]:
+    """The relative errors of the recorded gradients, to a float64 step that takes the recorded step's decisions: what
+    each ReLU let through, which element each maximum is. So no kink lies between the two, and small errors stay small.
+    """
+    outputs = {layer.name: recorded[run[-1].name] for run in recorded.runs for layer in run}
+    errors: dict[str, float] = {}
+    units = []
+    for unit in executor.units(network, ORACLES):
+        (layer,) = unit.layers
+        if layer.block == "relu":
+            unit = executor.Unit(unit.layers, partial(_relu, positive=torch.from_numpy(outputs[layer.name] > 0)))
+        elif layer.block == "max_pool2d":
+            unit = executor.Unit(unit.layers, partial(_max_pool2d, like=recorded.read(layer)))
+        units.append(unit)
+    start = np.float64(1 / len(values[IMAGES]))
+
+    def compare(name: str, gradient: Gradient) -> None:
+        errors[name] = relative_error(recorded[f"{name}/dw"], gradient)
+
+    executor.sweep(network, units, values, start, compare)
+    return errors
+
+
 def relative_error(got: Array, exact: Gradient) -> float:
     """In the L2 norm; a part at a time, so that large weights are not copied."""
     difference = size = 0.0
@@ -106,14 +134,28 @@ def _conv2d(x: Array, w: Array, b: Array | None, **options: Any) -> tuple[Float6
     return conv.forward(x64, _double(w), None if b is None else _double(b)).numpy(), pullback
 
 
-def _relu(x: Float64, *, slope: float) -> tuple[Float64, Pullback]:
+def _relu(x: Float64, *, slope: float, positive: torch.Tensor | None = None) -> tuple[Float64, Pullback]:
     t = torch.from_numpy(x)
-    positive = t > 0
+    positive = t > 0 if positive is None else positive
 
     def through(a: torch.Tensor) -> Array:
         return torch.where(positive, a, a * slope).numpy()
 
     return through(t), lambda dy: (through(torch.from_numpy(dy)),)
+
+
+def _max_pool2d(x: Float64, *, like: Array, **options: Any) -> tuple[Float64, Pullback]:
+    """The elements of x that are the maxima of `like`."""
+    at = pooling_windows(x.shape, max_pool2d.Options(**options))
+    t, pattern = (F.pad(torch.from_numpy(a), at.margins(), value=-float("inf")) for a in (x, like))
+    places = F.max_pool2d(pattern, at.window, at.stride, return_indices=True)[1].flatten(2)
+    left, _, top, _ = at.margins()
+
+    def pullback(dy: Array) -> tuple[Array]:
+        dx = torch.zeros_like(t).flatten(2).scatter_add_(2, places, torch.from_numpy(dy).flatten(2)).view_as(t)
+        return (dx[:, :, top : top + x.shape[2], left : left + x.shape[3]].numpy(),)
+
+    return t.flatten(2).gather(2, places).view(*x.shape[:2], *at.places).numpy(), pullback
 
 
 def _oracle(name: str) -> Callable[..., tuple[Array, Any]]:

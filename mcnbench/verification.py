@@ -3,7 +3,8 @@
 - Every run of layers is held to its blocks' bounds: its output on the inputs that it read, its gradients on the dy that
   it got; so are sums of gradients where a value has several readers, and the update of each parameter.
 - The parameter gradients of the whole step agree with float64 to 1e-2 in relative L2 each. There is no bound for them:
-  in float32 a ReLU or a maximum may fall on the other side of a kink, which is no error.
+  in float32 a ReLU or a maximum may fall on the other side of a kink, which is no error. (Where one is further off, it
+  is held to a float64 step with the same decisions of ReLU and maxima instead.)
 Also told: the error multiple, our gradients' error over that of PyTorch's in float32 on the same step, both to float64.
 
 `record` runs in the process that is measured and needs no torch; `judge` runs anywhere, with all its cores.
@@ -11,9 +12,11 @@ Also told: the error multiple, our gradients' error over that of PyTorch's in fl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
+from math import inf
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GradientError", "Verification", "judge", "record"]
 
-LARGEST_GRADIENT_ERROR = 1e-2  # relative L2; wrong formulas give 1e-1 and more, kinks at most 1e-3
+LARGEST_GRADIENT_ERROR = 1e-2  # relative L2; one kink in VGG-VD-19 at batch 2 was seen to make 4e-3
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class GradientError:
     parameter: str
     ours: float
     torch: float
+    same_decisions: float | None = None
+    """Ours to a float64 step with the same decisions of ReLU and maxima; computed where `ours` is large."""
+
+    @property
+    def wrong(self) -> bool:
+        """Too far, and not because of a kink."""
+        judged = self.ours if self.same_decisions is None else self.same_decisions
+        return not judged <= LARGEST_GRADIENT_ERROR
 
 
 @dataclass(frozen=True)
@@ -59,17 +70,17 @@ class Verification:
     @property
     def error_ratio(self) -> float:
         """The worst error over its bound of all layers' outputs, gradients and updates."""
-        return max((check.ratio for check in self.checks), default=float("inf"))
+        return max((check.ratio for check in self.checks), default=inf)
 
     @property
     def error_multiple(self) -> float | None:
-        """The root mean square over the parameters of our gradients' relative errors, over that of PyTorch's."""
+        """The median over the parameters of our gradient's error over PyTorch's; None if the whole was not judged.
+
+        The median, because one ReLU on the other side of its kink, here or there, moves many gradients' errors.
+        """
         if not self.gradients:
             return None
-        ours, torchs = (
-            sqrt(sum(e**2 for e in column)) for column in zip(*((g.ours, g.torch) for g in self.gradients), strict=True)
-        )
-        return ours / torchs if torchs else (1.0 if ours == 0 else float("inf"))
+        return median(g.ours / g.torch if g.torch else (inf if g.ours else 1.0) for g in self.gradients)
 
     def verified(self) -> Verified:
         """For the run file, as the verdict before the timed loop."""
@@ -93,7 +104,7 @@ def judge(network: Network, folder: Path, *, whole: bool = True, share: float = 
     except WrongShape as error:
         return Verification("VIOLATED", str(error), (), ())
     wrong = sorted((c for c in checks if not c.ratio <= 1), key=lambda c: c.ratio, reverse=True)
-    far = [g for g in gradients if not g.ours <= LARGEST_GRADIENT_ERROR]
+    far = [g for g in gradients if g.wrong]
     vacuous = [c for c in checks if not c.telling]
     if wrong:
         others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
@@ -208,7 +219,7 @@ _last: dict[tuple[object, ...], Reference] = {}
 
 
 def _whole_step(network: Network, recorded: Recorded) -> tuple[GradientError, ...]:
-    from mcnbench.reference_step import reference, relative_error
+    from mcnbench.reference_step import reference, relative_error, with_decisions
 
     names = (IMAGES, LABELS, *network.dropout, *network.parameters)
     values = {name: _value(network, recorded, name) for name in names if name in network.parameters or name in recorded}
@@ -217,9 +228,11 @@ def _whole_step(network: Network, recorded: Recorded) -> tuple[GradientError, ..
         _last.clear()
         _last[key] = reference(network, values)
     exact, torch_errors = _last[key].gradients, _last[key].torch_errors
-    return tuple(
-        GradientError(name, relative_error(recorded[f"{name}/dw"], exact[name]), torch_errors[name]) for name in exact
-    )
+    errors = {name: relative_error(recorded[f"{name}/dw"], gradient) for name, gradient in exact.items()}
+    decided: Mapping[str, float] = {}
+    if not max(errors.values()) <= LARGEST_GRADIENT_ERROR:
+        decided = with_decisions(network, recorded, values)
+    return tuple(GradientError(name, errors[name], torch_errors[name], decided.get(name)) for name in errors)
 
 
 def _digest(array: Array) -> tuple[Shape, int, int]:

@@ -306,6 +306,37 @@ def test_a_step_that_shows_nothing_is_mistrusted(
     assert ("fc3+relu3", "y") in {(c.layers, c.output) for c in found.checks if not c.telling}
 
 
+def test_a_gradient_that_is_off_by_a_kink_is_held_to_float64_with_the_same_decisions(
+    chain: Network, altered: Callable[..., Backend], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here no decision differs, so both float64 steps agree; the limit is set so that the second one is taken."""
+    monkeypatch.setattr("mcnbench.verification.LARGEST_GRADIENT_ERROR", 1e-9)
+    found = verify(chain, mcnbench.backend("numpy"), tmp_path)
+    assert {g.parameter for g in found.gradients} == set(chain.parameters)
+    for g in found.gradients:
+        assert g.same_decisions is not None
+        assert g.same_decisions == pytest.approx(g.ours, rel=1e-6), g.parameter
+    assert found.verdict == "VIOLATED"
+    assert found.message is not None
+    assert found.message.startswith("the gradient of conv1.w in the whole step is off by ")
+
+
+def test_other_decisions_of_relu_and_maxima_are_no_error(chain: Network, tmp_path: Path) -> None:
+    """Float64 steps that decide as another step did: of its maxima and of what its ReLUs let through."""
+    from mcnbench.recording import Recorded
+    from mcnbench.reference_step import reference, relative_error, with_decisions
+
+    record(Trainer(chain, mcnbench.backend("numpy"), 2, seed=1), tmp_path, seed=2)
+    recorded = Recorded(chain, tmp_path)
+    names = ("images", "labels", "drop3.mask")
+    values = {name: recorded[name] for name in names} | {p: recorded[f"{p}/w"] for p in chain.parameters}
+    # Moved so far that many a kink lies between the step as recorded and the one in float64.
+    values["images"] = values["images"] + np.random.default_rng(0).standard_normal((2, 4, 19, 17), np.float32)
+    plain, decided = reference(chain, values), with_decisions(chain, recorded, values)
+    for name in ("conv1.w", "conv2.w"):
+        assert decided[name] < 0.7 * relative_error(recorded[f"{name}/dw"], plain.gradients[name]), name
+
+
 def test_the_recording_side_needs_no_torch() -> None:
     code = (
         "import sys, tempfile, pathlib, mcnbench\n"
