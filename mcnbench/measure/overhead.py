@@ -35,7 +35,7 @@ STEPS = 4
 @click.option("--batch", default=32, show_default=True)
 @click.option("--blocks", default=20, show_default=True, help="Of each kind.")
 @click.option("--peer", help="A backend that takes a step before each reported one, as in a run.")
-def main(name: str, backend: str, batch: int, blocks: int, peer: str | None) -> None:
+def command(name: str, backend: str, batch: int, blocks: int, peer: str | None) -> None:
     """The reported step against a bare loop."""
     threads = machine.cores_allowed()
     variables = environment.clean(os.environ, threads).variables
@@ -82,4 +82,6 @@ def _reported(workers: list[Worker], writer: runfile.Writer, backend: str, numbe
 
 
 if __name__ == "__main__":
-    main()
+    from mcnbench.cli import main
+
+    main(command)
