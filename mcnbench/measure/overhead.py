@@ -19,8 +19,9 @@ import click
 import numpy as np
 
 from mcnbench import machine, network, runfile
+from mcnbench.errors import BadInput
 from mcnbench.measure import environment
-from mcnbench.measure.process import Worker
+from mcnbench.measure.process import Worker, WorkerFailed
 from reports import runfile as schema
 from reports.statistics import estimate
 
@@ -37,6 +38,21 @@ STEPS = 4
 @click.option("--peer", help="A backend that takes a step before each reported one, as in a run.")
 def command(name: str, backend: str, batch: int, blocks: int, peer: str | None) -> None:
     """The reported step against a bare loop."""
+    title = network.load(name).title
+    try:
+        times = _times(name, backend, batch, blocks, peer)
+    except WorkerFailed as error:
+        raise BadInput(str(error)) from error
+    bare, reported = (np.array(times[kind]) for kind in ("bare", "reported"))
+    ratio = estimate(reported / bare)
+    beside = f" beside {peer}" if peer else ""
+    click.echo(f"{title}, batch {batch}, {backend}{beside}: {blocks} blocks of {STEPS} steps of each kind")
+    click.echo(f"bare loop {np.median(bare) / 1e6:.3f} ms, reported {np.median(reported) / 1e6:.3f} ms")
+    click.echo(f"reported / bare: {ratio.median:.4f} [{ratio.low:.4f}, {ratio.high:.4f}]")
+
+
+def _times(name: str, backend: str, batch: int, blocks: int, peer: str | None) -> dict[str, list[float]]:
+    """The median of each block in ns, of both kinds."""
     threads = machine.cores_allowed()
     variables = environment.clean(os.environ, threads).variables
     order = random.Random(0)
@@ -58,14 +74,7 @@ def command(name: str, backend: str, batch: int, blocks: int, peer: str | None) 
                 else:
                     ns = [_reported(workers, writer, backend, number) for _ in range(STEPS)]
                 times[kind].append(float(np.median(ns)))
-    bare, reported = (np.array(times[kind]) for kind in ("bare", "reported"))
-    ratio = estimate(reported / bare)
-    beside = f" beside {peer}" if peer else ""
-    click.echo(
-        f"{network.load(name).title}, batch {batch}, {backend}{beside}: {blocks} blocks of {STEPS} steps of each kind"
-    )
-    click.echo(f"bare loop {np.median(bare) / 1e6:.3f} ms, reported {np.median(reported) / 1e6:.3f} ms")
-    click.echo(f"reported / bare: {ratio.median:.4f} [{ratio.low:.4f}, {ratio.high:.4f}]")
+    return times
 
 
 def _scratch_file(folder: Path) -> runfile.Writer:
