@@ -40,7 +40,9 @@ def into(dialect: Dialect, block: str, shapes: Shapes, options: Mapping[str, Any
 
 
 def out_of(dialect: Dialect, block: str, shapes: Shapes, options: Mapping[str, Any]) -> Call:
-    """mcnbench's call for what the dialect means by those options; raises Inexpressible."""
+    """mcnbench's call for what the dialect means by those options; raises Inexpressible.
+
+    The shapes are those of mcnbench's call: where rows and columns are exchanged, not those of the dialect's."""
     return OUT_OF[block](dialect, shapes, options) if block in OUT_OF else Call(options)
 
 
