@@ -46,6 +46,15 @@ def test_sixteen_bit_numbers_are_summed_in_float32() -> None:
     assert cupy.asnumpy(pooled).item() == 1.0
 
 
+def test_sub_batches_of_sixteen_bit_numbers_are_added_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twos added one by one in float16 stay at 4096."""
+    monkeypatch.setattr(im2row, "WORKSPACE", 1)  # one image at a time
+    x, w = cupy.asarray(np.ones((2500, 1, 1, 2), np.float16)), cupy.asarray(np.ones((1, 1, 1, 1), np.float16))
+    _, pullback = cupy_cuda.conv2d(x, w, stride=1, padding=0, dilation=1, groups=1)
+    dw = pullback(x)[1]
+    assert cupy.asnumpy(dw).item() == 5000
+
+
 def test_other_blocks_refuse_sixteen_bit_numbers() -> None:
     with pytest.raises(ValueError, match="must be a CuPy array of float32, float64"):
         cupy_cuda.sigmoid(cupy.asarray(np.ones(3, np.float16)))
