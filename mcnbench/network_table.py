@@ -33,6 +33,7 @@ class Row:
     filters: Pair | None  # how many, and over how many channels each
     stride: Pair | None
     padding: Sides | None
+    ceil_mode: bool | None
     dilation: Pair | None
     groups: int | None
     output: Shape  # of one image: (C, H, W), or () for a loss
@@ -68,6 +69,7 @@ def _row(layer: Layer, network: Network, shapes: dict[str, Shape], field: Fields
         filters=None if w is None else (shapes[layer.name][1], w[1] if layer.block == "conv2d" else w[0]),
         stride=pair(given.stride) if hasattr(given, "stride") else None,
         padding=sides(given.padding) if hasattr(given, "padding") else None,
+        ceil_mode=getattr(given, "ceil_mode", None),
         dilation=pair(given.dilation) if hasattr(given, "dilation") else None,
         groups=getattr(given, "groups", None),
         output=shapes[layer.name][1:],
@@ -165,7 +167,7 @@ def _cells(number: int, row: Row, before: tuple[str, ...]) -> dict[str, str]:
         "groups": str(row.groups) if row.groups not in (None, 1) else "",
         "stride": _short(row.stride) if window else "",
         "dilation": _short(row.dilation) if row.dilation not in (None, (1, 1)) else "",
-        "padding": _short(row.padding) if window else "",
+        "padding": (_short(row.padding) if window else "") + (" ceil" if row.ceil_mode else ""),
         "map": _by(row.output),
         "rf size": "" if field is None else _both(field, "size"),
         "rf stride": "" if field is None else _both(field, "stride"),
@@ -185,7 +187,7 @@ def _flat(row: Row) -> dict[str, Any]:
     flat |= _named("stride", ("vertical", "horizontal"), row.stride)
     flat |= _named("padding", ("top", "bottom", "left", "right"), row.padding)
     flat |= _named("dilation", ("vertical", "horizontal"), row.dilation)
-    flat["groups"] = row.groups
+    flat["ceil_mode"], flat["groups"] = row.ceil_mode, row.groups
     numbers = _field_numbers(row.receptive_field) or dict.fromkeys(("size", "stride", "offset"))
     for name, values in numbers.items():
         flat |= _named(f"field_{name}", ("vertical", "horizontal"), values)

@@ -53,6 +53,7 @@ def test_json_of_one_layer_says_all_that_vl_simplenn_display_does() -> None:
         "filters": [256, 48],
         "stride": [1, 1],
         "padding": [2, 2, 2, 2],
+        "ceil_mode": None,
         "dilation": [1, 1],
         "groups": 2,
         "output": [256, 27, 27],
@@ -93,6 +94,12 @@ def test_markdown_is_a_table_of_equally_long_lines_with_the_totals_under_it() ->
     assert "Parameters: 60,834,536 (232.1 MiB)." in lines
     assert "Multiply-adds: 724,005,632 an image." in lines
     assert "No output of the last map sees 447 of the 50,176 pixels." in lines
+
+
+def test_pooling_that_rounds_up_says_so() -> None:
+    pool1 = next(line for line in show("zfnet").splitlines() if " pool1 " in line)
+    assert " 0 ceil " in pool1
+    assert " ceil " not in show("alexnet")
 
 
 def test_another_image_size_changes_the_maps_and_not_the_parameters() -> None:
