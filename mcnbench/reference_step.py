@@ -62,15 +62,15 @@ class Reference:
     torch_errors: Mapping[str, float]
 
 
-def reference(network: Network, values: Mapping[str, Array]) -> Reference:
-    """The step on these images, labels, masks and parameters."""
+def reference(network: Network, values: Mapping[str, Array], share: float = 1.0) -> Reference:
+    """The step on these images, labels, masks and parameters; `share` as for relative_error."""
     peer = _torch_gradients(network, values)
     exact: dict[str, Gradient] = {}
     errors: dict[str, float] = {}
 
     def keep(name: str, gradient: Gradient) -> None:
         exact[name] = gradient
-        errors[name] = relative_error(peer.pop(name), gradient)
+        errors[name] = relative_error(peer.pop(name), gradient, share)
 
     units = executor.units(network, ORACLES)
     executor.sweep(network, units, values, np.float64(1 / len(values[IMAGES])), keep)
@@ -101,11 +101,11 @@ def with_decisions(network: Network, recorded: Recorded, values: Mapping[str, Ar
     return errors
 
 
-def relative_error(got: Array, exact: Gradient) -> float:
-    """In the L2 norm; a part at a time, so that large weights are not copied."""
+def relative_error(got: Array, exact: Gradient, share: float = 1.0) -> float:
+    """In the L2 norm; a part at a time, so that large weights are not copied. Of large ones that share of the parts."""
     difference = size = 0.0
     step = max(1, len(got) * (1 << 20) // max(1, got.size))
-    for low in range(0, len(got), step):
+    for low in range(0, len(got), step * round(1 / share)):
         part = torch.from_numpy(exact[low : low + step])
         difference += float((torch.from_numpy(got[low : low + step]) - part).square_().sum())
         size += float(part.square().sum())

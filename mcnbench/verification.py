@@ -91,7 +91,8 @@ class Verification:
 
 def judge(network: Network, folder: Path, *, whole: bool = True, share: float = 1.0) -> Verification:
     """Judges the step that `record` wrote to `folder`; where `whole` is false layer by layer only, at half the cost.
-    Of the filters and channels of each convolution that share is judged; which, is drawn from the images."""
+    Of the filters and channels of each convolution that share is judged; which, is drawn from the images. Of the whole
+    step's largest gradients it is that share, too."""
     from mcnbench.step_check import Part, WrongShape
 
     recorded = Recorded(network, folder)
@@ -100,7 +101,7 @@ def judge(network: Network, folder: Path, *, whole: bool = True, share: float = 
         part = Part(share, crc32(np.ascontiguousarray(recorded[IMAGES]).tobytes()))
         checks = (*_layers(network, recorded, precision, part), *_sums(network, recorded, precision))
         checks += tuple(_updates(network, recorded, precision))
-        gradients = _whole_step(network, recorded) if whole else ()
+        gradients = _whole_step(network, recorded, share) if whole else ()
     except WrongShape as error:
         return Verification("VIOLATED", str(error), (), ())
     wrong = sorted((c for c in checks if not c.ratio <= 1), key=lambda c: c.ratio, reverse=True)
@@ -218,17 +219,17 @@ _last: dict[tuple[object, ...], Reference] = {}
 """The last step's reference: backends that take the same step are judged one after the other."""
 
 
-def _whole_step(network: Network, recorded: Recorded) -> tuple[GradientError, ...]:
+def _whole_step(network: Network, recorded: Recorded, share: float) -> tuple[GradientError, ...]:
     from mcnbench.reference_step import reference, relative_error, with_decisions
 
     names = (IMAGES, LABELS, *network.dropout, *network.parameters)
     values = {name: _value(network, recorded, name) for name in names if name in network.parameters or name in recorded}
-    key = (network.name, network.layers, *(_digest(array) for array in values.values()))
+    key = (network.name, network.layers, share, *(_digest(array) for array in values.values()))
     if key not in _last:
         _last.clear()
-        _last[key] = reference(network, values)
+        _last[key] = reference(network, values, share)
     exact, torch_errors = _last[key].gradients, _last[key].torch_errors
-    errors = {name: relative_error(recorded[f"{name}/dw"], gradient) for name, gradient in exact.items()}
+    errors = {name: relative_error(recorded[f"{name}/dw"], gradient, share) for name, gradient in exact.items()}
     decided: Mapping[str, float] = {}
     if not max(errors.values()) <= LARGEST_GRADIENT_ERROR:
         decided = with_decisions(network, recorded, values)

@@ -65,6 +65,7 @@ class Contestant:
     wrong: bool = False
     several: bool = False
     """Whether the backend has variants (memory formats), of which the faster one is found by trying."""
+    building: bool = False
 
     def conclude(self, found: schema.Verified, fresh: bool) -> None:
         """Adds what a check found, whose verdict is `before`, to what the check before the timing found."""
@@ -128,12 +129,15 @@ class Driver:
             began = time.monotonic()
             self._verify(case, _alive(contestants), fresh=False)
             closing = time.monotonic() - began
+            for contestant in contestants:
+                self.writer.write(contestant.launch)
             for contestant in _alive(contestants):
                 self._doing(case, f"warming up {contestant.launch.backend}")
                 self._attempt(contestant, self._warm_up)
             seconds, done = self._rounds(case, contestants, order, closing)
             for contestant in _alive(contestants):
                 self._attempt(contestant, self._peak)
+            self.crew.prepare()
             self._verify(case, _alive(contestants), fresh=True)
         measurements = [contestant.measurement() for contestant in contestants]
         for measurement in measurements:
@@ -165,23 +169,25 @@ class Driver:
         )
 
     def _build(self, case: Case, contestants: list[Contestant]) -> None:
-        """All build at once, but those that have variants (memory formats) and time them: these build alone."""
+        """All begin to build at once, but those that time their variants (memory formats): these build alone, after the
+        others are done. Only a hasty check lets them build while others are recorded and judged."""
         self._doing(case, "building")
-        at_once, alone = [], []
+        alone = []
         for contestant in contestants:
             self._attempt(contestant, self._greet)
-            if contestant.several and (case.name, contestant.launch.backend) not in self.variants:
+            key = case.name, contestant.launch.backend
+            if contestant.several and key not in self.variants and not self.check.hasty:
                 alone.append(contestant)
             elif contestant.error is None:
-                at_once.append(contestant)
                 self._attempt(contestant, partial(self._begin_to_build, case))
-        for contestant in _alive(at_once):
-            self._attempt(contestant, partial(self._built, case))
+        if self.check.hasty:
+            return
+        for contestant in _alive(contestants):
+            if contestant not in alone:
+                self._attempt(contestant, partial(self._built, case))
         for contestant in _alive(alone):
             self._attempt(contestant, partial(self._begin_to_build, case))
             self._attempt(contestant, partial(self._built, case))
-        for contestant in contestants:
-            self.writer.write(contestant.launch)
 
     def _greet(self, contestant: Contestant) -> None:
         answer = contestant.member.hello(self.time_limit)
@@ -191,8 +197,12 @@ class Driver:
     def _begin_to_build(self, case: Case, contestant: Contestant) -> None:
         variant = self.variants.get((case.name, contestant.launch.backend))
         contestant.worker.send("build", **case.build, variant=variant)
+        contestant.building = True
 
     def _built(self, case: Case, contestant: Contestant) -> None:
+        if not contestant.building:
+            return
+        contestant.building = False
         answer = contestant.worker.receive(self.time_limit)
         if answer["variant"] is not None:
             self.variants[case.name, contestant.launch.backend] = answer["variant"]
@@ -209,6 +219,9 @@ class Driver:
                 self._doing(case, f"checking {contestant.launch.backend}{again}")
                 folder = Path(scratch, str(number))
                 folder.mkdir()
+                self._attempt(contestant, partial(self._built, case))
+                if contestant.error is not None:
+                    continue
                 try:
                     self._ask(
                         contestant, "record", folder=str(folder), seed=self.seed + 1 + fresh, images=self.check.images
@@ -217,10 +230,8 @@ class Driver:
                     contestant.error = str(error)
                     contestant.conclude(schema.Verified(before="ERROR", message=str(error)), fresh)
                     continue
-                self.judge.send(case.build["network_name"], folder, whole=self.check.whole_after or not fresh)
+                self.judge.send(case.build["network_name"], folder, whole=not (fresh and self.check.hasty))
                 recorded.append(contestant)
-            if fresh:
-                self.crew.prepare()
             for contestant in recorded:
                 contestant.conclude(self.judge.receive(), fresh)
             self.judge.rest()

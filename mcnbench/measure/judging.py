@@ -27,8 +27,9 @@ class Check(BaseModel):
     """Of the step that is checked; two show whether images are kept apart."""
     share: float = Field(default=1.0, gt=0, le=1)
     """Of the filters and channels of each convolution, drawn anew for each check."""
-    whole_after: bool = True
-    """Whether the check after the timing compares the whole step with float64, too, or is layer by layer only."""
+    hasty: bool = False
+    """Whether the check after the timing leaves out the whole step against float64, and variants (memory formats) are
+    tried while other workers are checked, so that which one is taken is less sure."""
 
 
 class Judge:

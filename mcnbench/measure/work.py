@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
 from threadpoolctl import threadpool_limits
 
 import mcnbench
@@ -70,9 +71,10 @@ class Work:
         return answer
 
     def rest(self) -> dict[str, Any]:
-        """Gives memory back to the system that judging needed."""
+        """Gives memory back to the system that judging needed, unless there is plenty."""
         gc.collect()
-        _give_memory_back()
+        if machine.memory_available() < psutil.virtual_memory().total // 2:
+            _give_memory_back()
         return {}
 
     def warm_up(self) -> dict[str, Any]:
