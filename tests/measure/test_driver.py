@@ -25,6 +25,8 @@ Visit = Callable[..., dict[str, schema.Measurement]]
 
 RUN = schema.Run(experiment="t", command="", started=runfile.now(), machine={}, versions={}, git={})
 
+ALL = Check()
+
 LATER = 4  # the ReLU is called once for the check and once a step, so this is in the warm-up or the rounds
 
 
@@ -47,7 +49,9 @@ def visit(tmp_path: Path, tiny: str, start: Callable[[], Worker], judge: Judge) 
     case = Case("t/tiny", net, 4, net.flops(4), build)
     with runfile.Writer.create(tmp_path / "run.jsonl", RUN) as writer:
 
-        def run(*backends: str, seconds: float = 1.0, time_limit: float = 20.0) -> dict[str, schema.Measurement]:
+        def run(
+            *backends: str, seconds: float = 1.0, time_limit: float = 20.0, check: Check = ALL
+        ) -> dict[str, schema.Measurement]:
             budget = Budget(seconds, {case.name: 1.0})
             assert budget.enter(case.name)
             with Crew(backends, start, threads=1) as crew:
@@ -60,7 +64,7 @@ def visit(tmp_path: Path, tiny: str, start: Callable[[], Worker], judge: Judge) 
                     dtype="float32",
                     seed=0,
                     time_limit=time_limit,
-                    check=Check(),
+                    check=check,
                     peer=backends[0],
                     precision=0.01,
                     writer=writer,
@@ -147,6 +151,15 @@ def test_a_backend_that_becomes_wrong_while_it_is_timed_is_found_out(visit: Visi
     assert (found[backend].verified.before, found[backend].verified.after) == ("HOLDS", "VIOLATED")
     assert not found[backend].verified.holds
     assert "relu1" in (found[backend].verified.message or "")
+
+
+def test_a_hasty_check_verifies_twice_too_and_finds_what_is_wrong(visit: Visit, faulty: Faulty) -> None:
+    hasty = Check(images=1, share=0.5, hasty=True)
+    found = visit("numpy", faulty("wrong"), faulty("nothing"), check=hasty)
+    right = found["numpy"].verified
+    assert (right.before, right.after) == ("HOLDS", "HOLDS")
+    assert found[faulty("nothing")].verified.holds
+    assert found[faulty("wrong")].verified.before == "VIOLATED"
 
 
 def test_a_backend_without_a_block_of_the_network_is_unsupported(visit: Visit, tmp_path: Path) -> None:
