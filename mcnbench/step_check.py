@@ -85,7 +85,9 @@ class Judging:
         if not got.size:
             return
         if self._factor and bound.ndim == 4:
-            bound = bound.amax((2, 3), keepdim=True).mul(self._factor).expand_as(wanted)
+            # A filter's channels count together: where few pixels are not zero, one channel may have no product at all.
+            over = (1, 2, 3) if output == "dw" else (2, 3)
+            bound = bound.amax(over, keepdim=True).mul(self._factor).expand_as(wanted)
         few = max(1, wanted.numel() // SAMPLE)
         telling, size = self._telling.get(output, (0, 0))
         sample = wanted.reshape(-1)[::few].abs() > bound.reshape(-1)[::few]

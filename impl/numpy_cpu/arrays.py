@@ -26,6 +26,12 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
 
 
+def group_of(x: Array, g: int, groups: int) -> Array:
+    """Group g of the channels of x (N, H, W, C)."""
+    size = x.shape[-1] // groups
+    return x[..., g * size : (g + 1) * size]
+
+
 def check_images(x: Array, name: str = "x") -> None:
     """Raises ValueError unless x is a float32 or float64 array of 4 axes."""
     if not isinstance(x, np.ndarray) or x.ndim != 4:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from impl.numpy_cpu import threads
-from impl.numpy_cpu.arrays import Array
+from impl.numpy_cpu.arrays import Array, group_of
 from impl.numpy_cpu.masks import keep, positive
 from impl.numpy_cpu.tiles import Tile, tiles
 from impl.numpy_cpu.windows import Axis
@@ -49,15 +49,15 @@ def correlate(
         piece, target = pieces[i], out[pieces[i].place]
         product = threads.scratch("product", (*target.shape[:3], filters), x.dtype)
         for g in range(groups):
-            mask = None if where is None else _group(where, g, groups)
-            patches = _patches(_source(_group(x, g, groups), mask, piece, axes), piece, axes)
+            mask = None if where is None else group_of(where, g, groups)
+            patches = _patches(_source(group_of(x, g, groups), mask, piece, axes), piece, axes)
             np.matmul(patches, matrices[g], out=product.reshape(-1, filters))
             if biases is not None:
                 np.add(product, biases[g], out=product)
             if rectify:
-                np.maximum(product, zeros, out=_group(target, g, groups))
+                np.maximum(product, zeros, out=group_of(target, g, groups))
             else:
-                np.copyto(_group(target, g, groups), product)
+                np.copyto(group_of(target, g, groups), product)
 
     threads.run(task, len(pieces))
 
@@ -101,8 +101,8 @@ def _scatter(dy: Array, w: Array, axes: Axes, groups: int, out: Array, where: Ar
             product = threads.scratch("product", (band.stop - band.start, horizontal.out, channels), dy.dtype)
             for g, r, s in np.ndindex(taps.shape[:3]):
                 (p, i), (q, j) = vertical.meets(r, band), horizontal.meets(s)
-                np.matmul(_group(errors, g, groups), taps[g, r, s], out=product.reshape(-1, channels))
-                part = _group(out[n, i, j], g, groups)
+                np.matmul(group_of(errors, g, groups), taps[g, r, s], out=product.reshape(-1, channels))
+                part = group_of(out[n, i, j], g, groups)
                 np.add(part, product[p.start - band.start : p.stop - band.start, q], out=part)
 
     threads.run(task, len(dy))
@@ -128,8 +128,8 @@ def gradient_to_weights(
             errors = _errors(dy[piece.place], None if where is None else where[piece.place])
             bias_sums[i] += np.ones(len(errors), x.dtype) @ errors
             for g in range(groups):
-                patches = _patches(_source(_group(x, g, groups), None, piece, axes), piece, axes)
-                np.matmul(_group(errors, g, groups).T, patches, out=product)
+                patches = _patches(_source(group_of(x, g, groups), None, piece, axes), piece, axes)
+                np.matmul(group_of(errors, g, groups).T, patches, out=product)
                 np.add(sums[i, g], product, out=sums[i, g])
 
     threads.run(task, len(shares))
@@ -154,11 +154,6 @@ def transposed_matrices(w: Array, groups: int) -> Array:
 def _tiles(axes: Axes, images: int, patch: int) -> list[Tile]:
     """Tiles of output pixels: enough for a matrix product at full speed, few enough to stay in cache."""
     return tiles(images, axes[0].out, axes[1].out, 1024 if patch < 2000 else 784)
-
-
-def _group(x: Array, g: int, groups: int) -> Array:
-    size = x.shape[-1] // groups
-    return x[..., g * size : (g + 1) * size]
 
 
 def _errors(dy: Array, where: Array | None) -> Array:

@@ -15,7 +15,7 @@ BLOCK = 1 << 15  # elements
 
 def prepare(w: Array) -> Array:
     """A copy of a parameter in the memory order the blocks like best: filters (K, C, R, S) as K, R, S, C."""
-    return np.ascontiguousarray(w.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) if w.ndim == 4 else w.copy()
+    return w.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) if w.ndim == 4 else w.copy()
 
 
 def sgd(w: Array, v: Array, dw: Array, *, lr: float, momentum: float, weight_decay: float) -> None:

@@ -7,24 +7,21 @@ transforms.py, for each of the n^2 frequencies f and over all tiles t:
     dx        the same of dy with the filters turned by 180 degrees
     dw        G^T [ sum over t of  (A dy_t A^T)_f * (B^T x_t B)_f ] G          a product (K x tiles) (tiles x C) each
 
-F(4 x 4, 3 x 3) multiplies 4 times less than im2row, F(2 x 2, 5 x 5) 2.8 times, F(2 x 2, 3 x 3) 2.25 times. A block of
-tiles, in memory ordered (rows, columns, images, channels) so that images and channels together make long rows, is
-transformed by two batched matrix products, first along rows and then along columns, on overlapping views, without a
-gather.
+F(4 x 4, 3 x 3) multiplies 4 times less than im2row, F(2 x 2, 5 x 5) 2.8 times, F(2 x 2, 3 x 3) 2.25 times. The threads
+share blocks of tiles, whose size is a compromise between fast matrix products and the cache.
 """
 
 import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from impl.numpy_cpu import correlation, threads
-from impl.numpy_cpu.arrays import Array
+from impl.numpy_cpu.arrays import Array, group_of
 from impl.numpy_cpu.correlation import Axes
-from impl.numpy_cpu.masks import keep, positive
 from impl.numpy_cpu.windows import Axis
 from impl.numpy_winograd.mosaic import mosaic
+from impl.numpy_winograd.spectra import error_spectra, filter_spectra, input_spectra, outputs, placed, taps
 from impl.numpy_winograd.transforms import FILTERS, Transforms, transforms
 
 LONG = 256  # elements of a row that a transform needs to be fast
@@ -46,11 +43,11 @@ class Winograd:
 
     def applies(self, axes: Axes, channels: int) -> bool:
         """Whether there are square filters of a good size, stride 1, dilation 1 and enough channels in each group."""
-        taps = axes[0].taps
+        size = axes[0].taps
         return (
             channels >= CHANNELS
-            and taps in FILTERS[self.inputs]
-            and all((a.taps, a.stride, a.dilation) == (taps, 1, 1) for a in axes)
+            and size in FILTERS[self.inputs]
+            and all((a.taps, a.stride, a.dilation) == (size, 1, 1) for a in axes)
         )
 
     def forward(
@@ -68,7 +65,7 @@ class Winograd:
             correlation.forward(x, w, axes, groups, out, bias, rectify)
             return
         t = transforms(self.inputs, axes[0].taps, x.dtype)
-        filters = _transformed_filters(t, w.transpose(0, 2, 3, 1), groups).swapaxes(2, 3)
+        filters = filter_spectra(t, w.transpose(0, 2, 3, 1), groups).swapaxes(2, 3)
         _correlate(t, x, filters, axes, out, bias, rectify)
 
     def gradient_to_input(
@@ -81,7 +78,7 @@ class Winograd:
         t = transforms(self.inputs, axes[0].taps, dy.dtype)
         turned = w[:, :, ::-1, ::-1].transpose(0, 2, 3, 1)
         back = [Axis(a.out, t.taps, 1, 1, t.taps - 1 - a.before, a.size) for a in axes]
-        _correlate(t, dy, _transformed_filters(t, turned, groups), (back[0], back[1]), out, where=where)
+        _correlate(t, dy, filter_spectra(t, turned, groups), (back[0], back[1]), out, where=where)
 
     def gradient_to_weights(
         self, x: Array, dy: Array, axes: Axes, groups: int, where: Array | None = None
@@ -130,16 +127,17 @@ def _correlate_blocks(
         size, down, across = _block_shape(t, axes, blocks[i])
         product = threads.scratch("product", (frequencies, down * across * size, kernels), x.dtype)
         for g in range(groups):
-            source = _gather(
-                t, _group(x, g, groups), None if where is None else _group(where, g, groups), axes, blocks[i]
-            )
-            spectra = _input_spectra(t, source)
+            mask = None if where is None else group_of(where, g, groups)
+            source = _gather(t, group_of(x, g, groups), mask, axes, blocks[i])
+            spectra = input_spectra(t, source)
             np.matmul(spectra.reshape(frequencies, -1, channels), filters[g], out=product)
-            tiles = _outputs(t, product.reshape(t.inputs, t.inputs, down, across, size * kernels))
+            tiles = outputs(t, product.reshape(t.inputs, t.inputs, down, across, size * kernels))
             maps = tiles.reshape(down * t.outputs, across * t.outputs, size, kernels)
             if bias is not None:
                 np.add(maps, bias[g * kernels : (g + 1) * kernels], out=maps)
-            part = _group(out, g, groups)[images, rows.start * t.outputs : rows.stop * t.outputs].transpose(1, 2, 0, 3)
+            part = group_of(out, g, groups)[images, rows.start * t.outputs : rows.stop * t.outputs].transpose(
+                1, 2, 0, 3
+            )
             maps = maps[: part.shape[0], : part.shape[1]]
             if rectify:
                 np.maximum(maps, np.zeros(kernels, x.dtype), out=part)
@@ -166,12 +164,12 @@ def _gradient_to_weights(
         product = threads.scratch("product", (kernels, channels), x.dtype)
         for block in blocks[shares[i]]:
             for g in range(groups):
-                source = _gather(t, _group(x, g, groups), None, axes, block)
-                inputs = _input_spectra(t, source).reshape(frequencies, -1, channels)
-                mask = None if where is None else _group(where, g, groups)
-                errors = _error_tiles(t, _group(dy, g, groups), mask, axes, block)
+                source = _gather(t, group_of(x, g, groups), None, axes, block)
+                inputs = input_spectra(t, source).reshape(frequencies, -1, channels)
+                mask = None if where is None else group_of(where, g, groups)
+                errors = _error_tiles(t, group_of(dy, g, groups), mask, axes, block)
                 bias_sums[i, g] += np.ones(errors.size // kernels, x.dtype) @ errors.reshape(-1, kernels)
-                spectra = _error_spectra(t, errors).reshape(frequencies, -1, kernels)
+                spectra = error_spectra(t, errors).reshape(frequencies, -1, kernels)
                 for f in range(frequencies):
                     np.matmul(spectra[f].T, inputs[f], out=product)
                     np.add(sums[i, g, f], product, out=sums[i, g, f])
@@ -179,8 +177,7 @@ def _gradient_to_weights(
     threads.run(task, len(shares))
     for other in sums[1:]:
         sums[0] += other
-    dw = np.concatenate([_taps(t, part) for part in sums[0]]) if len(sums) else np.zeros((0,))
-    return dw, bias_sums.sum(0).reshape(-1)
+    return np.concatenate([taps(t, part) for part in sums[0]]), bias_sums.sum(0).reshape(-1)
 
 
 def _blocks(t: Transforms, axes: Axes, images: int, channels: int, target: int) -> list[Block]:
@@ -205,17 +202,12 @@ def _block_shape(t: Transforms, axes: Axes, block: Block) -> tuple[int, int, int
     )
 
 
-def _group(x: Array, g: int, groups: int) -> Array:
-    size = x.shape[-1] // groups
-    return x[..., g * size : (g + 1) * size]
-
-
 def _gather(t: Transforms, x: Array, where: Array | None, axes: Axes, block: Block) -> Array:
     """What a block's tiles read, (rows, columns, images, C) with zeros outside the image, in scratch memory."""
     size, down, across = _block_shape(t, axes, block)
     shape = (down * t.outputs + t.taps - 1, across * t.outputs + t.taps - 1, size, x.shape[3])
     start = (block.rows.start * t.outputs - axes[0].before, -axes[1].before)
-    return _placed(x[block.images], None if where is None else where[block.images], shape, start, "source")
+    return placed(x[block.images], None if where is None else where[block.images], shape, start, "source")
 
 
 def _error_tiles(t: Transforms, dy: Array, where: Array | None, axes: Axes, block: Block) -> Array:
@@ -223,93 +215,4 @@ def _error_tiles(t: Transforms, dy: Array, where: Array | None, axes: Axes, bloc
     size, down, across = _block_shape(t, axes, block)
     shape = (down * t.outputs, across * t.outputs, size, dy.shape[3])
     start = (block.rows.start * t.outputs, 0)
-    return _placed(dy[block.images], None if where is None else where[block.images], shape, start, "errors")
-
-
-def _placed(x: Array, where: Array | None, shape: tuple[int, ...], start: tuple[int, int], name: str) -> Array:
-    """x (n, H, W, C) as (rows, columns, n, C) from pixel ``start``; 0 outside, and where ``where`` is not positive."""
-    out = threads.scratch(name, shape, x.dtype)
-    spans = []
-    for i in (0, 1):
-        first = min(max(-start[i], 0), shape[i])
-        spans.append((first, max(first, min(x.shape[1 + i] - start[i], shape[i]))))
-    (top, bottom), (left, right) = spans
-    out[:top] = 0
-    out[bottom:] = 0
-    out[top:bottom, :left] = 0
-    out[top:bottom, right:] = 0
-    window = (slice(None), slice(top + start[0], bottom + start[0]), slice(left + start[1], right + start[1]))
-    inner = out[top:bottom, left:right].transpose(2, 0, 1, 3)
-    if where is None:
-        np.copyto(inner, x[window])
-    else:
-        keep(x[window], positive(where[window]), inner)
-    return out
-
-
-def _input_spectra(t: Transforms, source: Array) -> Array:
-    """B^T d B of the overlapping tiles d of source (rows, columns, n, C): (i, j, down, across, n * C)."""
-    rows, columns, size, channels = source.shape
-    m, n, length = t.outputs, t.inputs, size * channels
-    down, across = (rows - t.taps + 1) // m, (columns - t.taps + 1) // m
-    row, column, _, one = source.strides
-    half = threads.scratch("half", (down, n, columns, length), source.dtype)
-    tiles = as_strided(source, (down, columns, n, length), (m * row, column, row, one))
-    np.matmul(t.b, tiles, out=half.transpose(0, 2, 1, 3))
-    spectra = threads.scratch("spectra", (n, n, down, across, length), source.dtype)
-    block, row, column, one = half.strides
-    tiles = as_strided(half, (down, n, across, n, length), (block, row, m * column, column, one))
-    np.matmul(t.b, tiles, out=spectra.transpose(2, 0, 3, 1, 4))
-    return spectra
-
-
-def _error_spectra(t: Transforms, errors: Array) -> Array:
-    """A e A^T of the tiles e of errors (rows, columns, n, K): (i, j, down, across, n * K)."""
-    rows, columns, size, kernels = errors.shape
-    m, n, length = t.outputs, t.inputs, size * kernels
-    down, across = rows // m, columns // m
-    half = threads.scratch("half", (down, n, columns, length), errors.dtype)
-    tiles = errors.reshape(down, m, columns, length).transpose(0, 2, 1, 3)
-    np.matmul(t.a.T, tiles, out=half.transpose(0, 2, 1, 3))
-    spectra = threads.scratch("error spectra", (n, n, down, across, length), errors.dtype)
-    tiles = half.reshape(down, n, across, m, length)
-    np.matmul(t.a.T, tiles, out=spectra.transpose(2, 0, 3, 1, 4))
-    return spectra
-
-
-def _outputs(t: Transforms, products: Array) -> Array:
-    """A^T p A of products (i, j, down, across, L): (down, m, across, m, L), which are rows and columns of the map."""
-    n, _, down, across, length = products.shape
-    half = threads.scratch("half", (down, t.outputs, across, n, length), products.dtype)
-    np.matmul(t.a, products.transpose(2, 3, 1, 0, 4), out=half.transpose(0, 2, 3, 1, 4))
-    maps = threads.scratch("maps", (down, t.outputs, across, t.outputs, length), products.dtype)
-    np.matmul(t.a, half, out=maps)
-    return maps
-
-
-def _transformed_filters(t: Transforms, w: Array, groups: int) -> Array:
-    """G w G^T of w (K, R, R, C/groups): (groups, frequencies, K/groups, C/groups)."""
-    kernels, channels = len(w) // groups, w.shape[3]
-    out = np.empty((groups, t.inputs, t.inputs, kernels, channels), w.dtype)
-    parts = [(g, k) for g in range(groups) for k in threads.split(kernels, 2 * threads.threads())]
-
-    def task(i: int) -> None:
-        g, part = parts[i]
-        taps = np.ascontiguousarray(w[g * kernels : (g + 1) * kernels][part])  # (k, R, R, C)
-        half = threads.scratch("half", (len(taps), t.inputs, t.taps, channels), w.dtype)
-        np.matmul(t.g, taps.reshape(len(taps), t.taps, -1), out=half.reshape(len(taps), t.inputs, -1))
-        np.matmul(t.g, half, out=out[g][:, :, part].transpose(2, 0, 1, 3))
-
-    threads.run(task, len(parts))
-    return out.reshape(groups, -1, kernels, channels)
-
-
-def _taps(t: Transforms, sums: Array) -> Array:
-    """G^T s G of sums (frequencies, K, C): the gradient (K, R, R, C)."""
-    _, kernels, channels = sums.shape
-    half = np.empty((kernels, t.taps, t.inputs, channels), sums.dtype)
-    np.matmul(
-        t.g.T, sums.reshape(t.inputs, t.inputs, kernels, channels).transpose(2, 1, 0, 3), out=half.transpose(0, 2, 1, 3)
-    )
-    taps: Array = np.matmul(t.g.T, half)
-    return taps
+    return placed(dy[block.images], None if where is None else where[block.images], shape, start, "errors")

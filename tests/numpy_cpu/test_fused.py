@@ -65,3 +65,9 @@ def test_prepare_keeps_the_values_and_orders_filters_krsc() -> None:
     assert prepared.transpose(0, 2, 3, 1).flags.c_contiguous
     prepared[...] = 0
     assert w.any()
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 1, 1), (5,)])
+def test_prepare_copies_what_is_in_order_already(shape: tuple[int, ...]) -> None:
+    w = np.ones(shape)
+    assert not np.shares_memory(numpy_cpu.prepare(w), w)
