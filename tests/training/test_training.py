@@ -104,7 +104,7 @@ def test_momentum_and_weight_decay(chain: Network) -> None:
         decay = 0.0005 if name.endswith(".w") else 0.0
         assert np.abs(v).max() > 0
         assert np.allclose(seen[f"{name}/v_new"], 0.9 * v + dw + decay * w, rtol=1e-5, atol=1e-6 * np.abs(v).max())
-        assert np.allclose(seen[f"{name}/w_new"], w - 0.01 * (0.9 * v + dw + decay * w), rtol=1e-6)
+        assert np.allclose(seen[f"{name}/w_new"], w - chain.lr * (0.9 * v + dw + decay * w), rtol=1e-6)
 
 
 def test_parameters_images_and_masks_are_the_same_for_all_and_follow_the_seed(chain: Network) -> None:

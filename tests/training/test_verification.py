@@ -352,8 +352,11 @@ def test_the_recording_side_needs_no_torch() -> None:
     assert done.stdout == "False\n"
 
 
-def test_the_command_prints_every_layer_and_tells_right_from_wrong(tmp_path: Path) -> None:
+def test_the_command_prints_every_layer_and_tells_right_from_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = [sys.executable, "-m", "mcnbench.verification"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # three processes beside those of other tests
     right = subprocess.run([*command, str(DATA / "chain.toml")], capture_output=True, text=True, check=False)
     assert right.returncode == 0, right.stderr
     assert "HOLDS: worst error / bound 0." in right.stdout
