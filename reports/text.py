@@ -85,6 +85,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "images_per_second": ("images/s", _significant(3)),
     "ratio": ("ratio", _fixed(2)),
     "share": ("of limit", _percent),
+    "part": ("of all", lambda value: f"{100 * float(value):.1f}%"),
     "peak_bytes": ("peak GB", _gigabytes),
     "error_ratio": ("error /\u00a0bound", _significant(2)),
     "error_multiple": ("error /\u00a0torch's", _significant(2)),

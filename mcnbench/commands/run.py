@@ -10,6 +10,7 @@ import click
 
 KINDS = {
     "training-speed": "mcnbench.measure.training_speed",
+    "layer-speed": "mcnbench.measure.layer_speed",
     "gate-power": "mcnbench.compare.power",
     "cudnn-plans": "mcnbench.measure.cudnn_plans",
     "sequence": "mcnbench.measure.sequence",

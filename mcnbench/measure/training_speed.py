@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shlex
-import signal
 import statistics
 import sys
 import time
@@ -22,7 +20,7 @@ import click
 
 from mcnbench import duration, images, machine, network, runfile, training
 from mcnbench.errors import BadInput, NothingDone
-from mcnbench.measure import environment, precision
+from mcnbench.measure import environment, precision, surroundings
 from mcnbench.measure.budget import ROUNDS, Budget
 from mcnbench.measure.crew import Crew
 from mcnbench.measure.driver import Case, Driver
@@ -59,19 +57,9 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
         _refuse_unreadable(settings, cases)
     _refuse_too_large(settings, cases)
     workers = environment.clean(os.environ, settings.threads, settings.inherit_env)
-    described = machine.describe()
-    first = schema.Run(
-        experiment=KIND,
-        command=_command(),
-        started=runfile.now(),
-        machine=described | {"oddities": machine.oddities(described)},
-        versions=machine.versions(),
-        git=machine.git(),
-        environment=workers.record() | {"cores": _cores(settings.threads) or sorted(os.sched_getaffinity(0))},
-        settings=settings.model_dump(),
-    )
-    with _interruptible(path), Report(settings.budget) as report:
-        _say_what_is_odd(workers, first.machine, report)
+    first = surroundings.first_line(KIND, workers, settings.threads, settings.model_dump())
+    with surroundings.interruptible(path), Report(settings.budget) as report:
+        surroundings.say_what_is_odd(workers, first.machine, report)
         with _staff(settings, workers) as (crew, judge), runfile.Writer.create(path, first) as writer:
             _measure(settings, cases, {}, crew, judge, writer, report, began)
     _conclude(path, settings.peer)
@@ -92,9 +80,12 @@ def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
         settings.budget *= sum(case.flops for case in cases) / sum(case.flops for case in every)
     workers = environment.clean(os.environ, settings.threads, settings.inherit_env)
     launches = {m.case: m.launch + 1 for m in sorted(begun.measurements, key=lambda m: m.launch)}
-    with _interruptible(begun.path), Report(settings.budget) as report:
-        _say_what_is_odd(workers, machine.describe(), report)
-        with _staff(settings, workers) as (crew, judge), runfile.Writer.resume(begun.path, _command()) as writer:
+    with surroundings.interruptible(begun.path), Report(settings.budget) as report:
+        surroundings.say_what_is_odd(workers, machine.describe(), report)
+        with (
+            _staff(settings, workers) as (crew, judge),
+            runfile.Writer.resume(begun.path, surroundings.command()) as writer,
+        ):
             _measure(settings, cases, launches, crew, judge, writer, report, began)
     _conclude(begun.path, settings.peer)
 
@@ -137,24 +128,10 @@ def _refuse_too_large(settings: Settings, cases: list[Case]) -> None:
             )
 
 
-def _cores(threads: int) -> list[int] | None:
-    """The cores that all workers share when they use fewer threads than there are cores."""
-    allowed = sorted(os.sched_getaffinity(0))
-    return allowed[-threads:] if threads < len(allowed) else None
-
-
-def _say_what_is_odd(workers: environment.Environment, described: dict[str, Any], report: Report) -> None:
-    if workers.removed:
-        listed = ", ".join(f"{name}={value}" for name, value in workers.removed.items())
-        report.say(f"left out of the workers' environment: {listed} (--inherit-env keeps them)")
-    for sentence in machine.oddities(described):
-        report.say(f"note: {sentence}")
-
-
 @contextmanager
 def _staff(settings: Settings, workers: environment.Environment) -> Iterator[tuple[Crew, Judge]]:
     """The judge, and the first worker of every backend: an unknown or broken one is refused before there is a file."""
-    start = partial(Worker, workers.variables, _cores(settings.threads))
+    start = partial(Worker, workers.variables, surroundings.cores(settings.threads))
     with (
         Judge(start, settings.threads, settings.time_limit, settings.check.share) as judge,
         Crew(settings.backends, start, settings.threads) as crew,
@@ -276,22 +253,6 @@ def _refuse_another_machine(begun: schema.RunFile) -> None:
             raise BadInput(
                 f"'{begun.path}' was begun with {name} {there.get(name)}, but here it is {value}; start a new run"
             )
-
-
-@contextmanager
-def _interruptible(path: Path) -> Iterator[None]:
-    """Ctrl-C, or SIGTERM as CI sends it, ends the run with one line; the run file is closed as interrupted."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        kept = f"; go on with: mcnbench run --resume {shlex.quote(str(path))}" if path.exists() else ""
-        click.echo(f"mcnbench: interrupted{kept}", err=True)
-        sys.exit(130)
-
-
-def _command() -> str:
-    return shlex.join(["mcnbench", *sys.argv[1:]])
 
 
 def _conclude(path: Path, peer: str) -> None:

@@ -12,6 +12,7 @@ import gc
 import json
 import re
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from threadpoolctl import threadpool_limits
 import mcnbench
 from mcnbench import machine, network, verification
 from mcnbench.backends import Backend
-from mcnbench.measure import device
+from mcnbench.case import parse
+from mcnbench.measure import block_timing, device
 from mcnbench.training import Trainer
 
 WARM_NS = 500_000_000
@@ -35,6 +37,7 @@ class Work:
     def __init__(self) -> None:
         self._backend: Backend
         self._trainer: Trainer
+        self._block: block_timing.Timed
 
     def hello(self, backend: str, threads: int) -> dict[str, Any]:
         """Loads the backend; answers its receipt and the libraries that it uses. It raises what the backend raises."""
@@ -112,6 +115,26 @@ class Work:
 
         return matrix_product_rate(threads, seconds) if device == "cpu" else device_product_rate(seconds)
 
+    def block(self, case: str) -> dict[str, Any]:
+        """Makes one block ready to be timed on a case; answers the memory layout in which it is faster."""
+        self._block = block_timing.prepare(self._backend, parse(case))
+        normwise = self._backend.accuracy == "normwise"
+        return {
+            "layout": self._block.layout,
+            "precision": self._backend.precision(self._block.case.dtype),
+            "normwise_factor": float(getattr(self._backend, "normwise_factor", 1.0)) if normwise else None,
+        }
+
+    def block_record(self, case: str, folder: str) -> dict[str, Any]:
+        """Runs the block on another case and keeps what it computed in the folder, for the harness to judge."""
+        block_timing.record(self._backend, parse(case), self._block.layout, Path(folder))
+        return {}
+
+    def block_turn(self, seconds: float) -> dict[str, Any]:
+        """Times the block in each direction, again and again for so long, once at least."""
+        calls = {"forward": self._block.forward, "backward": self._block.backward}
+        return {name: [] if call is None else _repeated(call, seconds) for name, call in calls.items()}
+
     def bare_loop(self, count: int) -> dict[str, Any]:
         """The same steps in a bare loop, as one would time them without this harness: one clock reading a step."""
         step, clock = self._trainer.step, time.perf_counter_ns
@@ -128,6 +151,15 @@ class Work:
         began = time.perf_counter_ns()
         self._trainer.step()
         return time.perf_counter_ns() - began
+
+
+def _repeated(call: Callable[[], Any], seconds: float) -> list[int]:
+    ns: list[int] = []
+    while sum(ns) < seconds * 1e9:
+        began = time.perf_counter_ns()
+        call()
+        ns.append(max(1, time.perf_counter_ns() - began))
+    return ns
 
 
 def _nothing() -> None:

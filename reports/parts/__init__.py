@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports import frames
-from reports.parts import checks, devices, gate, other, past, speed
+from reports.parts import checks, devices, gate, layers, other, past, speed
 from reports.parts.part import Drawing, Part
 from reports.runfile import RunFile
 
@@ -22,6 +22,7 @@ def parts(files: Sequence[RunFile], running: bool = False) -> list[Part]:
     verdicts = frames.verdicts(files)
     found = [
         speed.part(frame, files),
+        layers.part(frame, files),
         devices.part(frame, files),
         checks.part(verdicts, files),
         checks.details(verdicts),

@@ -11,7 +11,7 @@ from reports.parts.part import Part, commands
 from reports.runfile import RunFile
 from reports.text import reasons
 
-OWN = ["training-speed", "multi-gpu"]
+OWN = ["training-speed", "layer-speed", "multi-gpu"]
 
 
 def part(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:

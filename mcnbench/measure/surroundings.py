@@ -1,0 +1,64 @@
+"""What every timed experiment does around its measuring: the first line, what is odd, how it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mcnbench import machine, runfile
+from mcnbench.measure import environment
+from mcnbench.measure.progress import Report
+from reports import runfile as schema
+
+
+def first_line(kind: str, workers: environment.Environment, threads: int, settings: dict[str, Any]) -> schema.Run:
+    """The first line of the run file: what is run, on what, in which environment."""
+    described = machine.describe()
+    return schema.Run(
+        experiment=kind,
+        command=command(),
+        started=runfile.now(),
+        machine=described | {"oddities": machine.oddities(described)},
+        versions=machine.versions(),
+        git=machine.git(),
+        environment=workers.record() | {"cores": cores(threads) or sorted(os.sched_getaffinity(0))},
+        settings=settings,
+    )
+
+
+def cores(threads: int) -> list[int] | None:
+    """The cores that all workers share when they use fewer threads than there are cores."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[-threads:] if threads < len(allowed) else None
+
+
+def say_what_is_odd(workers: environment.Environment, described: dict[str, Any], report: Report) -> None:
+    if workers.removed:
+        listed = ", ".join(f"{name}={value}" for name, value in workers.removed.items())
+        report.say(f"left out of the workers' environment: {listed} (--inherit-env keeps them)")
+    for sentence in machine.oddities(described):
+        report.say(f"note: {sentence}")
+
+
+@contextmanager
+def interruptible(path: Path) -> Iterator[None]:
+    """Ctrl-C, or SIGTERM as CI sends it, ends the run with one line; the run file is closed as interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"; go on with: mcnbench run --resume {shlex.quote(str(path))}" if path.exists() else ""
+        click.echo(f"mcnbench: interrupted{kept}", err=True)
+        sys.exit(130)
+
+
+def command() -> str:
+    return shlex.join(["mcnbench", *sys.argv[1:]])
