@@ -11,7 +11,7 @@ from reports import tables
 from reports.figures.style import FAINT, INK, STYLE, colours
 
 PEER = tables.PEER
-SLOWEST = 40
+SLOWEST = 24
 """Layers that a figure has room for: those in which most time goes."""
 
 
