@@ -22,7 +22,7 @@ gpu: .venv/ready  ## on a machine with an NVIDIA GPU: check cupy, check cudnn, t
 	$(BIN)/mcnbench run gpu
 
 browser: .venv/ready  ## Chromium and Playwright, for the test of the report's page; without them it is skipped
-	command -v chromium || apt-get install --yes -qq --no-install-recommends chromium
+	command -v chromium || { apt-get update -qq && apt-get install --yes -qq --no-install-recommends chromium; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
 
 format: .venv/ready
