@@ -16,6 +16,7 @@ from mcnbench.arrays import Array, Float64
 AXES = {
     4: ("image", "channel", "row", "column"),
     3: ("image", "row", "column"),
+    2: ("row", "column"),
     1: ("element",),
 }
 FILTER_AXES = ("filter", "channel", "row", "column")

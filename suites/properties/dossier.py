@@ -6,12 +6,13 @@ import base64
 import inspect
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from mcnbench.arrays import Array, Float64, pair, sides
-from mcnbench.backends import KNOWN, Backend
+from mcnbench.backends import Backend
 from mcnbench.case import Case
 from mcnbench.pattern import describe as pattern
 from suites.properties import strategies
@@ -77,8 +78,7 @@ def script(backend: Backend, case: Case, property: str, message: str) -> str:
         "",
         "from __future__ import annotations",
         "",
-        "import base64",
-        *_imports(backend.name),
+        *_imports(backend),
         "",
     ]
     for name, a in inputs.items():
@@ -88,6 +88,7 @@ def script(backend: Backend, case: Case, property: str, message: str) -> str:
     to, back = _conversions(backend.implementation)
     given = ", ".join(name if a is None else to.format(name) for name, a in inputs.items())
     call = f"blocks.{case.block}({given}, **options)"
+    got = "got" if back == "{0}" else f"got if got is None else {back.format('got')}"
     if property == "rejects-invalid":
         lines += ["", f"result = {call}", 'print("These sizes do not fit, and must raise ValueError; got", result[0])']
         return "\n".join(lines) + "\n"
@@ -101,51 +102,30 @@ def script(backend: Backend, case: Case, property: str, message: str) -> str:
         f"right_y, right_gradients = expected({arguments})",
         f'print("y", {back.format("y")}, "should be", right_y, sep="\\n")',
         f"for name, got, right in zip({[f'd{name}' for name in inputs]}, gradients, right_gradients):",
-        f'    print(name, got if got is None else {back.format("got")}, "should be", right, sep="\\n")',
+        f'    print(name, {got}, "should be", right, sep="\\n")',
     ]
     lines += _tail(property, call, back, list(inputs))
     return "\n".join(lines) + "\n"
 
 
-def _imports(backend: str) -> list[str]:
+def _imports(backend: Backend) -> list[str]:
     """Lines after which `blocks` holds the implementation."""
-    if "@" in backend:  # spoken to in a dialect, which takes mcnbench
-        return [
-            "from typing import Any",
-            "",
-            "import mcnbench",
-            "import numpy as np",
-            "import torch",
-            "import torch.nn.functional as F",
-            "",
-            f"blocks = mcnbench.backend({backend!r})",
-        ]
-    if backend.endswith(".py"):
-        path = Path(backend).resolve()
+    common = ["import base64", "from typing import Any", "", "import numpy as np", "import torch", ""]
+    if backend.name.endswith(".py"):
+        path = Path(backend.name).resolve()
         return [
             "import importlib.util",
             "import sys",
-            "from typing import Any",
-            "",
-            "import numpy as np",
-            "import torch",
-            "import torch.nn.functional as F",
-            "",
+            *common,
             f"sys.path.insert(0, {str(path.parent)!r})",
             f"spec = importlib.util.spec_from_file_location({path.stem!r}, {str(path)!r})",
             "blocks = importlib.util.module_from_spec(spec)",
             "spec.loader.exec_module(blocks)",
         ]
-    module = KNOWN.get(backend, backend)
-    return [
-        "from typing import Any",
-        "",
-        "import numpy as np",
-        "import torch",
-        "import torch.nn.functional as F",
-        "",
-        f"import {module} as blocks",
-    ]
+    if isinstance(backend.implementation, ModuleType):
+        return [*common, f"import {backend.implementation.__name__} as blocks"]
+    # In a dialect, or an object of an installed package: that takes mcnbench.
+    return [*common, f"import mcnbench\n\nblocks = mcnbench.backend({backend.name!r})"]
 
 
 def _conversions(implementation: Any) -> tuple[str, str]:
@@ -197,8 +177,8 @@ def _reference(case: Case) -> list[str]:
         "    tensors = [t.double().requires_grad_() if r else t for t, r in zip(tensors, real)]",
         f"    y = reference(*tensors, **{_options(case, in_full=True)})",
         "    wanted = [t for t, r in zip(tensors, real) if r]",
-        "    found = iter(torch.autograd.grad(y, wanted, torch.tensor(dy).double(), allow_unused=True))",
-        "    return y.detach().numpy(), [next(found) if r else None for r in real]",
+        "    found = iter(torch.autograd.grad(y, wanted, torch.tensor(dy).double(), materialize_grads=True))",
+        "    return y.detach().numpy(), [next(found).numpy() if r else None for r in real]",
         "",
     ]
 

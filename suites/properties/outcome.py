@@ -39,13 +39,6 @@ class Unsupported(Exception):
     """The backend does not do this, and says why."""
 
 
-def spread(bound: Float64, normwise: bool) -> Float64:
-    """The bound of every element; normwise, the largest of its map (the last two axes)."""
-    if not normwise or bound.ndim < 2:
-        return bound
-    return np.broadcast_to(bound.max((-1, -2), keepdims=True, initial=0.0), bound.shape)
-
-
 @dataclass
 class Count:
     """Elements of one quantity over all cases: compared; telling (a zero in their place would have been found)."""
@@ -76,14 +69,13 @@ class Tally:
         *,
         message: str = "",
         peer: Array | None = None,
-        normwise: bool = False,
         key: str = "",
     ) -> None:
         """Raises Violated unless |got - expected| <= bound at every element; inf in the bound is not judged.
 
-        `normwise` holds every element to the largest bound of its map. The comparison counts under `key`, or the name.
+        The comparison counts under `key`, or the name.
         """
-        bound = spread(np.broadcast_to(np.asarray(bound, np.float64), expected.shape), normwise)
+        bound = np.broadcast_to(np.asarray(bound, np.float64), expected.shape)
         with np.errstate(all="ignore"):
             error = np.abs(got.astype(np.float64) - expected)
             fine = (error <= bound) | (got == expected) | np.isinf(bound)

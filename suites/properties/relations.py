@@ -74,7 +74,7 @@ def metamorphic(trial: Trial) -> None:
             finite = np.isfinite(left.value) & np.isfinite(right.value)
             bound = np.where(finite, left.bound + right.bound, np.inf)
             message = f"the relation '{name}' does not hold between two results of the block"
-            trial.tally.judge("y", left.value, right.value, bound, message=message, normwise=trial.normwise, key=name)
+            trial.tally.judge("y", left.value, right.value, bound, message=message, key=name)
 
 
 def batch_in_two_parts(ask: Ask, inputs: Arrays, options: Any) -> Pairs:

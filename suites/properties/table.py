@@ -29,7 +29,6 @@ BEHAVIOUR = (
     "writes-all",
     "strided-inputs",
     "empty-batch",
-    "geometry",
     "deterministic",
 )
 WIDTH = 132

@@ -103,14 +103,6 @@ def test_a_loose_bound_is_mistrusted() -> None:
     assert "0 of 10 elements of y" in str(tally.mistrust())
 
 
-def test_normwise_holds_an_element_to_the_largest_bound_of_its_map() -> None:
-    expected, bound = np.ones((1, 1, 1, 2)), np.array([[[[1e-3, 1.0]]]])
-    got = expected + 0.5
-    with pytest.raises(Violated):
-        Tally().judge("y", got, expected, bound)
-    Tally().judge("y", got, expected, bound, normwise=True)
-
-
 def test_nan_where_a_number_is_expected_never_passes() -> None:
     with pytest.raises(Violated):
         Tally().judge("y", np.array([np.nan]), np.array([1.0]), np.array([1e30]))
