@@ -51,7 +51,7 @@ TINY = """
 title = "Tiny"
 input = [3, 12, 12]
 batch = 4
-lr = 1e-6  # thousands of steps on the same images must not diverge
+lr = 1e-4  # thousands of steps on the same images must not diverge
 layers = [
   { name = "conv1", block = "conv2d", out_channels = 8, kernel_size = 3 },
   { name = "relu1", block = "relu" },

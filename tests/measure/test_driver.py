@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import mcnbench
 from mcnbench import network, runfile
 from mcnbench.measure import environment
 from mcnbench.measure.budget import Budget
@@ -18,6 +20,8 @@ from mcnbench.measure.driver import Case, Driver
 from mcnbench.measure.judging import Check, Judge
 from mcnbench.measure.process import Worker
 from mcnbench.measure.progress import Report
+from mcnbench.measure.work import timed_network
+from mcnbench.training import Trainer
 from reports import runfile as schema
 from tests.measure.conftest import Faulty
 
@@ -183,3 +187,13 @@ def test_a_judge_that_dies_leaves_one_step_unverified_and_judges_the_next(
         assert first.before == "ERROR"
         assert "could not be judged" in (first.message or "")
         assert second.before == "HOLDS"
+
+
+def test_steps_over_and_over_on_the_same_images_do_not_diverge() -> None:
+    """At VGG-F's own learning rate NaN comes within 16 steps."""
+    trainer = Trainer(timed_network("vgg-f"), mcnbench.backend("numpy"), 2)
+    for _ in range(16):
+        trainer.step()
+    losses: list[float] = []
+    trainer.observed(1, 1, lambda name, array: losses.append(float(array)) if name == "loss" else None)
+    assert losses[0] == pytest.approx(np.log(1000), rel=0.5)
