@@ -16,8 +16,11 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 from typing import IO, Any
+
+import psutil
 
 from mcnbench import ROOT
 from mcnbench.case import DTYPES
@@ -28,6 +31,8 @@ from suites.properties import engine, strategies
 START_SECONDS = 120.0
 CASE_SECONDS = 20.0
 """A backend that says nothing for so long on one case hangs."""
+STARVED_SECONDS = 600.0
+"""So long a process may wait for a core before that counts as a hang, too."""
 HANGS = 2
 """After so many hangs in one block its other properties are not tried."""
 
@@ -140,9 +145,14 @@ class Worker:
         assert self._process is not None
         assert self._process.stdout is not None
         stream = self._process.stdout.fileno()
+        began, worked = monotonic(), self._cpu_seconds()
         while b"\n" not in self._buffer:
             if not select.select([stream], [], [], seconds)[0]:
-                raise _Silence
+                # On a busy machine a process may wait long for a core; that is not its fault.
+                starved = self._cpu_seconds() - worked < seconds / 2 and self._wants_a_core()
+                if not starved or monotonic() - began > STARVED_SECONDS:
+                    raise _Silence
+                continue
             more = os.read(stream, 1 << 16)
             if not more:
                 return None
@@ -150,6 +160,23 @@ class Worker:
         line, _, self._buffer = self._buffer.partition(b"\n")
         message: dict[str, Any] = json.loads(line)
         return message
+
+    def _cpu_seconds(self) -> float:
+        assert self._process is not None
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
+
+    def _wants_a_core(self) -> bool:
+        """Whether a thread of the process could run, or waits for the disk."""
+        assert self._process is not None
+        states = []
+        with contextlib.suppress(OSError):
+            for stat in Path(f"/proc/{self._process.pid}/task").glob("*/stat"):
+                states.append(stat.read_text().rpartition(")")[2].split()[0])
+        return bool({"R", "D"} & set(states))
 
     def _death(self) -> str:
         """How the process ended, in words."""
