@@ -170,13 +170,13 @@ class Worker:
         return float(times.user + times.system)
 
     def _wants_a_core(self) -> bool:
-        """Whether a thread of the process could run, or waits for the disk."""
+        """Whether a thread of the process could run, waits for the disk, or was stopped from outside."""
         assert self._process is not None
         states = []
         with contextlib.suppress(OSError):
             for stat in Path(f"/proc/{self._process.pid}/task").glob("*/stat"):
                 states.append(stat.read_text().rpartition(")")[2].split()[0])
-        return bool({"R", "D"} & set(states))
+        return bool({"R", "D", "T"} & set(states))
 
     def _death(self) -> str:
         """How the process ended, in words."""
