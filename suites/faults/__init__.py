@@ -1,0 +1,1 @@
+"""Planted faults: what the property suites are worth is what they catch."""
