@@ -1,7 +1,7 @@
 """A planted fault: a few lines around the right block of any backend, which make it wrong in one way.
 
-A fault sees the block as a function of NumPy arrays, `(*inputs, **options) -> (y, pullback)`, whatever arrays the backend
-itself has, and returns another such function. What it does not say stays as the backend does it.
+A fault sees the block as a function of NumPy arrays, `(*inputs, **options) -> (y, pullback)`, whatever arrays the
+backend itself has, and returns another such function. What it does not say stays as the backend does it.
 """
 
 from __future__ import annotations
@@ -162,7 +162,8 @@ def edit_inputs(change: Callable[..., tuple[Array | None, ...]]) -> Plant:
             with np.errstate(all="ignore"):
                 changed = change(*inputs, **options)
             return right(
-                *(a if a is None else np.asarray(c).astype(a.dtype) for a, c in zip(inputs, changed, strict=True)), **options
+                *(a if a is None else np.asarray(c).astype(a.dtype) for a, c in zip(inputs, changed, strict=True)),
+                **options,
             )
 
         return wrong
