@@ -8,6 +8,7 @@ from mcnbench.errors import unknown
 from suites.faults import (
     convolution,
     convolution_gradients,
+    edges,
     elementwise,
     losses,
     normalization,
@@ -31,6 +32,7 @@ FAMILIES = (
     losses,
     elementwise,
     state,
+    edges,
 )
 FAULTS: dict[str, Fault] = {fault.name: fault for family in FAMILIES for fault in family.FAULTS}
 
