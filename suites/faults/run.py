@@ -156,7 +156,7 @@ def show(outcomes: Sequence[Outcome], settings: Settings, seconds: float) -> Non
         if o.word == "UNSUPPORTED":
             lacking[o.message] = lacking.get(o.message, 0) + 1
     for reason, count in lacking.items():
-        console.print(Text.assemble("\n", ("UNSUPPORTED", "dim"), f" {count} faults: {reason}"))
+        console.print(Text.assemble("\n", ("UNSUPPORTED", "dim"), f" {count} fault{'s' * (count != 1)}: {reason}"))
     killed = [outcome.seconds for outcome in tried if outcome.word == "KILLED"]
     if tried:
         median = f", median time to kill {statistics.median(killed):.2f} s" if killed else ""

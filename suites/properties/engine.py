@@ -21,6 +21,7 @@ from suites.properties import dossier, geometry, invalid, memory, relations, str
 from suites.properties.outcome import Tally, Unsupported, Violated
 from suites.properties.subject import Subject
 from suites.properties.trial import Trial
+from suites.properties.underneath import says_torch
 
 PROPERTIES: dict[str, Callable[[Trial], None]] = {
     "shape": values.shape,
@@ -66,7 +67,7 @@ def run(
 
     `on_case` is told each case before the backend sees it. The same arguments try the same cases.
     """
-    search = _Search(backend, block, property, dtype, on_case)
+    search = _Search(backend, block, property, dtype, on_case, torch_calls=None if says_torch(backend) else [])
     if backend.block(block) is None:
         return search.conclude("UNSUPPORTED", f"{backend.name} has no {block}")
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
@@ -160,6 +161,8 @@ class _Search:
     """The failure as it was found; larger than the shrunk one, its pattern says more."""
     failure: _Failure | None = None
     flaky: bool = False
+    torch_calls: list[str] | None = None
+    """The torch operators that a backend which is not torch calls."""
     started: float = field(default_factory=monotonic)
     failed_at: float = 0.0
 
@@ -171,7 +174,7 @@ class _Search:
             return
         if self.on_case:
             self.on_case(case)
-        under_test = Subject(self.backend, self.block)
+        under_test = Subject(self.backend, self.block, self.torch_calls)
         tally = self.tally if not self.failure else Tally()
         failed: _Failure | None = None
         try:
@@ -214,6 +217,12 @@ class _Search:
             return self.conclude("UNSUPPORTED", next(iter(self.refusals)))
         note = self._notes()
         reason = self.tally.mistrust()
+        if self.torch_calls:
+            name = self.torch_calls[0]
+            reason = (
+                f"computed by torch's {name}: comparing torch with torch proves nothing; a backend that is meant to be "
+                "torch says so in its version()"
+            )
         if reason:
             return self.conclude("MISTRUSTED", f"{reason}{note}")
         return self.conclude("HOLDS", note.removeprefix("; "))

@@ -175,10 +175,10 @@ def deterministic(trial: Trial) -> None:
     result.gradients(case.dy(1))
     for name, value in gradients.items():
         trial.same(name, value, copies[name], f"a later call changes the {name} that was returned before")
-    _new_values(trial, arrays, inputs)
+    _new_values(trial, arrays, inputs, first)
 
 
-def _new_values(trial: Trial, arrays: list[Any], inputs: tuple[Array | None, ...]) -> None:
+def _new_values(trial: Trial, arrays: list[Any], inputs: tuple[Array | None, ...], first: Array) -> None:
     """Other values at the same addresses: a result that was kept under the address would show."""
     case = trial.case
     others = [a if a is None or a.dtype.kind != "f" else np.flip(a).copy() for a in inputs]
@@ -190,6 +190,12 @@ def _new_values(trial: Trial, arrays: list[Any], inputs: tuple[Array | None, ...
         except (TypeError, ValueError, RuntimeError):  # an array type that cannot be written to keeps no address
             return
     got = trial.subject.on(case, arrays, others, case.options).y
+    expected = trial.expected(others)["y"]
+    if got.size and got.tobytes() == first.tobytes() and np.isfinite(expected).all():
+        wrong = np.abs(got.astype(np.float64) - expected) > spread(trial.bounds(others, case.dy())["y"], trial.normwise)
+        if wrong.any():
+            message = "other values give the very y of an earlier call: a result was kept and returned again"
+            raise Violated(message, "y", got, expected, None, wrong)
     fresh = trial.call(others).y.astype(np.float64)
     bound = 2 * np.where(np.isfinite(fresh), trial.bounds(others, case.dy())["y"], np.inf)
     trial.judge("y", got, fresh, bound, "other values in the same memory give another y than in fresh memory")

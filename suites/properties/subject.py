@@ -13,6 +13,7 @@ from mcnbench.arrays import Array
 from mcnbench.backends import Backend
 from mcnbench.case import Case
 from suites.properties.outcome import Unsupported, Violated
+from suites.properties.underneath import watched
 
 Arrays = Sequence[Array | None]
 
@@ -45,6 +46,8 @@ class Subject:
 
     backend: Backend
     block: str
+    torch_calls: list[str] | None = None
+    """Where the torch operators that the block calls are noted; None if nobody wants to know."""
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -62,7 +65,7 @@ class Subject:
     def on(self, case: Case, arrays: Sequence[Any], inputs: Arrays, options: Any) -> Result:
         """The block on the backend's own arrays, which hold the values of `inputs`."""
         keywords = self.keywords(options)
-        returned = self.function(*arrays, **keywords)
+        returned = watched(self.function, self.torch_calls)(*arrays, **keywords)
         self.backend.synchronize()
         if not isinstance(returned, tuple | list) or len(returned) != 2:
             raise Violated(f"wanted a pair (y, pullback), got {_words(returned)}")
@@ -75,7 +78,7 @@ class Subject:
                 raise Unsupported("forward only: the pullback is None")
             if not callable(pullback):
                 raise Violated(f"wanted a pullback that can be called, got {_words(pullback)}")
-            return self._gradients(case, pullback(dy), inputs)
+            return self._gradients(case, watched(pullback, self.torch_calls)(dy), inputs)
 
         return Result(y, raw, pullback_on, self.backend.from_numpy)
 

@@ -176,7 +176,9 @@ BLOCKS = {
 
 def backend(block: str, fault: str = "") -> Backend:
     """A backend of that one block, right unless it has a fault."""
-    return Backend(fault or "right", SimpleNamespace(**{block: BLOCKS[block](fault)}))
+    return Backend(
+        fault or "right", SimpleNamespace(**{block: BLOCKS[block](fault)}, version=lambda: "NumPy and torch")
+    )
 
 
 def _through(function: Callable[..., Any], inputs: list[Array], options: dict[str, Any]) -> Any:

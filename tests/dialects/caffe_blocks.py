@@ -11,6 +11,10 @@ import torch.nn.functional as F
 from windows_by_loops import Array, Pullback, average, maximum, ranges
 
 
+def version() -> str:
+    return f"torch {torch.__version__}"
+
+
 def _pooled(size: int, window: int, stride: int, padding: int, checked: bool) -> int:
     places = ceil((size + 2 * padding - window) / stride) + 1
     if checked and (places - 1) * stride >= size + padding:

@@ -12,6 +12,10 @@ import torch.nn.functional as F
 Array = np.ndarray[Any, Any]
 
 
+def version() -> str:
+    return f"torch {torch.__version__}"
+
+
 def max_pool2d(x: Array, *, window: Any, stride: Any, padding: Any, ceil_mode: bool) -> Any:
     return _block(lambda x: F.max_pool2d(x, window, stride, padding, ceil_mode=ceil_mode), x)
 
