@@ -17,11 +17,10 @@ from mcnbench.backends import Backend, load
 from mcnbench.case import Case
 from mcnbench.errors import BadInput
 from mcnbench.verdict import Verdict
-from suites.properties import dossier, geometry, invalid, memory, relations, strategies, subject, values
+from suites.properties import dossier, geometry, invalid, memory, relations, strategies, subject, underneath, values
 from suites.properties.outcome import Tally, Unsupported, Violated
 from suites.properties.subject import Subject
 from suites.properties.trial import Trial
-from suites.properties.underneath import says_torch
 
 PROPERTIES: dict[str, Callable[[Trial], None]] = {
     "shape": values.shape,
@@ -41,7 +40,7 @@ PROPERTIES: dict[str, Callable[[Trial], None]] = {
     "deterministic": memory.deterministic,
     "geometry": geometry.geometry,
 }
-SUBJECT = subject.__file__
+CALLERS = (subject.__file__, underneath.__file__)
 EXAMPLES = 100
 SHRINK_SECONDS = 10.0
 BUDGET_SECONDS = 120.0
@@ -67,7 +66,9 @@ def run(
 
     `on_case` is told each case before the backend sees it. The same arguments try the same cases.
     """
-    search = _Search(backend, block, property, dtype, on_case, torch_calls=None if says_torch(backend) else [])
+    search = _Search(
+        backend, block, property, dtype, on_case, torch_calls=None if underneath.says_torch(backend) else []
+    )
     if backend.block(block) is None:
         return search.conclude("UNSUPPORTED", f"{backend.name} has no {block}")
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
@@ -278,6 +279,6 @@ def _torch() -> Backend:
 def _where_raised(error: Exception) -> str:
     """The frame of the backend's own function, which the subject called."""
     frames = traceback.extract_tb(error.__traceback__)
-    calls = [i for i, frame in enumerate(frames) if frame.filename == SUBJECT]
+    calls = [i for i, frame in enumerate(frames) if frame.filename in CALLERS]
     inside = frames[calls[-1] + 1 :] if calls else []
     return f" (in {inside[0].filename}, line {inside[0].lineno})" if inside else ""

@@ -189,13 +189,21 @@ def _new_values(trial: Trial, arrays: list[Any], inputs: tuple[Array | None, ...
             array[...] = trial.subject.backend.from_numpy(other)
         except (TypeError, ValueError, RuntimeError):  # an array type that cannot be written to keeps no address
             return
-    got = trial.subject.on(case, arrays, others, case.options).y
-    expected = trial.expected(others)["y"]
-    if got.size and got.tobytes() == first.tobytes() and np.isfinite(expected).all():
-        wrong = np.abs(got.astype(np.float64) - expected) > spread(trial.bounds(others, case.dy())["y"], trial.normwise)
-        if wrong.any():
-            message = "other values give the very y of an earlier call: a result was kept and returned again"
-            raise Violated(message, "y", got, expected, None, wrong)
+    dy = case.dy()
+    result, expected, bounds = (
+        trial.subject.on(case, arrays, others, case.options),
+        trial.expected(others, dy),
+        trial.bounds(others, dy),
+    )
+    got = result.y
+    judged = np.where(np.isfinite(expected["y"]), spread(bounds["y"], trial.normwise), np.inf)
+    wrong = np.abs(got.astype(np.float64) - expected["y"]) > judged
+    if wrong.any() and got.tobytes() == first.tobytes():
+        message = "other values give the very y of an earlier call: a result was kept and returned again"
+        raise Violated(message, "y", got, expected["y"], None, wrong)
     fresh = trial.call(others).y.astype(np.float64)
-    bound = 2 * np.where(np.isfinite(fresh), trial.bounds(others, case.dy())["y"], np.inf)
+    bound = 2 * np.where(np.isfinite(fresh), bounds["y"], np.inf)
     trial.judge("y", got, fresh, bound, "other values in the same memory give another y than in fresh memory")
+    for name, value in result.gradients(dy).items():
+        message = f"after a call with other values its pullback gives a wrong {name}, as of an earlier call"
+        trial.judge(name, value, expected[name], bounds[name], message)

@@ -11,7 +11,7 @@ from mcnbench.arrays import Array, pair, sides
 from mcnbench.blocks.conv2d import Options
 from suites.properties.relations import Ask, Pairs, batch_of_x_in_two_parts, given, join
 from suites.properties.strategies import Draw, Sizes
-from suites.properties.strategies.drawing import LARGE, break_one, conv_axis, integer, padding, pick
+from suites.properties.strategies.drawing import LARGE, break_one, conv_axis, integer, many, padding, pick
 from suites.properties.subject import Arrays
 
 EXACT = ("integers", "large-integers")
@@ -28,9 +28,9 @@ def sizes(draw: Draw, data: str) -> Sizes:
     cover = integer(draw, 0, 9) == 9
     groups = pick(draw, 1, 1, 2, 3)
     depthwise = groups > 1 and integer(draw, 0, 2) == 2
-    c = 1 if depthwise else integer(draw, 1, LARGE // groups if large == 16 else 3)
-    k = integer(draw, 1, LARGE // groups if large == 17 else 3)
-    n = integer(draw, 1, LARGE if large == 15 else 3)
+    c = 1 if depthwise else many(draw, LARGE // groups) if large == 16 else integer(draw, 1, 3)
+    k = many(draw, LARGE // groups) if large == 17 else integer(draw, 1, 3)
+    n = many(draw, LARGE) if large == 15 else integer(draw, 1, 3)
     vertical, horizontal = conv_axis(draw, large == 18, cover), conv_axis(draw, large == 19, cover)
     bias = integer(draw, 0, 1)
     shapes = (

@@ -11,7 +11,7 @@ from mcnbench.arrays import Array, pair, sides
 from mcnbench.blocks.conv_transpose2d import Options
 from suites.properties.relations import Ask, Pairs, batch_of_x_in_two_parts, given, join
 from suites.properties.strategies import Draw, Sizes
-from suites.properties.strategies.drawing import LARGE, break_one, integer, pick
+from suites.properties.strategies.drawing import LARGE, break_one, integer, many, pick
 from suites.properties.subject import Arrays
 
 EXACT = ("integers", "large-integers")
@@ -26,9 +26,9 @@ def sizes(draw: Draw, data: str) -> Sizes:
     """The crop leaves at least one row and column; it may exceed the filter. In one of four cases one size is large."""
     large = integer(draw, 0, 19)
     groups = pick(draw, 1, 1, 2, 3)
-    c = integer(draw, 1, LARGE // groups if large == 16 else 3)
-    k = integer(draw, 1, LARGE // groups if large == 17 else 3)
-    n = integer(draw, 1, LARGE if large == 15 else 3)
+    c = many(draw, LARGE // groups) if large == 16 else integer(draw, 1, 3)
+    k = many(draw, LARGE // groups) if large == 17 else integer(draw, 1, 3)
+    n = many(draw, LARGE) if large == 15 else integer(draw, 1, 3)
     h, r, sv, top, bottom = _axis(draw, large == 18)
     w, s, sh, left, right = _axis(draw, large == 19)
     bias = integer(draw, 0, 1)
@@ -38,7 +38,7 @@ def sizes(draw: Draw, data: str) -> Sizes:
 
 def _axis(draw: Draw, large: bool) -> tuple[int, int, int, int, int]:
     """Size, window, stride and what is cropped before and after."""
-    size, window, stride = integer(draw, 1, LARGE if large else 5), integer(draw, 1, 5), integer(draw, 1, 4)
+    size, window, stride = many(draw, LARGE) if large else integer(draw, 1, 5), integer(draw, 1, 5), integer(draw, 1, 4)
     room = (size - 1) * stride + window
     before = integer(draw, 0, min(3, room - 1))
     return size, window, stride, before, integer(draw, 0, min(3, room - 1 - before))

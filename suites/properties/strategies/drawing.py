@@ -21,6 +21,13 @@ def integer(draw: Draw, low: int, high: int) -> int:
     return int(draw(_choices(*range(low, high + 1)))) if low < high else low
 
 
+def many(draw: Draw, high: int, least: int = 1) -> int:
+    """A size of the axis that may be large: half of the time one of the largest fifth, beyond powers of two such as 32;
+    shrinks to the least."""
+    sizes = tuple(range(least, high + 1))
+    return int(draw(_choices(*sizes, *sizes[-(len(sizes) // 5) :] * 3)))
+
+
 def pick(draw: Draw, *choices: Any) -> Any:
     """One of the choices; shrinks to the first."""
     return draw(_choices(*choices))
@@ -35,9 +42,11 @@ def map_shape(draw: Draw, channels: int = 5, images: int = 3, size: int = 5, lea
     """(N, C, H, W); in one of six cases one of them is large."""
     large = integer(draw, 0, 23)
     most = [images, channels, size, size]
-    if large >= 20:
-        most[large - 20] = LARGE
-    return tuple(integer(draw, least if i > 1 else 1, high) for i, high in enumerate(most))
+    lows = (1, 1, least, least)
+    return tuple(
+        many(draw, LARGE, low) if i == large - 20 else integer(draw, low, high)
+        for i, (low, high) in enumerate(zip(lows, most, strict=True))
+    )
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class Axis:
 def conv_axis(draw: Draw, large: bool = False, cover: bool = False) -> Axis:
     """A filter along one direction: any padding, also larger than the filter; the filter may exceed the image.
     `cover`: the filter covers an image without padding."""
-    size = integer(draw, 1, LARGE if large else 7)
+    size = many(draw, LARGE) if large else integer(draw, 1, 7)
     before, after = integer(draw, 0, 3), integer(draw, 0, 3)
     room = size + before + after
     window = integer(draw, 1, min(room, 5))
@@ -70,7 +79,7 @@ def pool_axis(draw: Draw, large: bool = False, power_of_two: bool = False) -> Ax
     window = 2 ** integer(draw, 0, 2) if power_of_two else integer(draw, 1, 5)
     before, after = (0, 0) if power_of_two else (integer(draw, 0, window - 1), integer(draw, 0, window - 1))
     least = max(1, window - before - after)
-    size = integer(draw, least, LARGE if large else max(least, 7))
+    size = many(draw, LARGE, least) if large else integer(draw, least, max(least, 7))
     return Axis(size, window, integer(draw, 1, 4), before, after, 1)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from suites.properties.strategies import Draw, Sizes
-from suites.properties.strategies.drawing import LARGE, integer, padding, pick, pool_axis
+from suites.properties.strategies.drawing import LARGE, integer, many, padding, pick, pool_axis
 
 
 def pool_sizes(draw: Draw, power_of_two: bool = False) -> Sizes:
     """In one of six cases one of N, C, H, W is large. `power_of_two`: windows of 1, 2, 4 without padding."""
     large = integer(draw, 0, 23)
-    n = integer(draw, 1, LARGE if large == 20 else 3)
-    c = integer(draw, 1, LARGE if large == 21 else 4)
+    n = many(draw, LARGE) if large == 20 else integer(draw, 1, 3)
+    c = many(draw, LARGE) if large == 21 else integer(draw, 1, 4)
     vertical = pool_axis(draw, large == 22, power_of_two)
     horizontal = pool_axis(draw, large == 23, power_of_two)
     return ((n, c, vertical.size, horizontal.size),), {
