@@ -23,15 +23,15 @@ ADJOINT = (("x",), ("w",))
 
 
 def sizes(draw: Draw, data: str) -> Sizes:
-    """One of ten cases has filters that cover the map; in one of four, one of N, C, K, H, W is large."""
-    large = integer(draw, 0, 19)
+    """One of ten cases has filters that cover the map; in one of three, one of N, C, K, H, W is large."""
+    large = integer(draw, 0, 14)
     cover = integer(draw, 0, 9) == 9
     groups = pick(draw, 1, 1, 2, 3)
     depthwise = groups > 1 and integer(draw, 0, 2) == 2
-    c = 1 if depthwise else many(draw, LARGE // groups) if large == 16 else integer(draw, 1, 3)
-    k = many(draw, LARGE // groups) if large == 17 else integer(draw, 1, 3)
-    n = many(draw, LARGE) if large == 15 else integer(draw, 1, 3)
-    vertical, horizontal = conv_axis(draw, large == 18, cover), conv_axis(draw, large == 19, cover)
+    c = 1 if depthwise else many(draw, LARGE // groups) if large == 11 else integer(draw, 1, 3)
+    k = many(draw, LARGE // groups) if large == 12 else integer(draw, 1, 3)
+    n = many(draw, LARGE) if large == 10 else integer(draw, 1, 3)
+    vertical, horizontal = conv_axis(draw, large == 13, cover), conv_axis(draw, large == 14, cover)
     bias = integer(draw, 0, 1)
     shapes = (
         (n, c * groups, vertical.size, horizontal.size),

@@ -23,14 +23,14 @@ ADJOINT = (("x",), ("w",))
 
 
 def sizes(draw: Draw, data: str) -> Sizes:
-    """The crop leaves at least one row and column; it may exceed the filter. In one of four cases one size is large."""
-    large = integer(draw, 0, 19)
+    """The crop leaves at least one row and column; it may exceed the filter. In one of three cases one size is large."""
+    large = integer(draw, 0, 14)
     groups = pick(draw, 1, 1, 2, 3)
-    c = many(draw, LARGE // groups) if large == 16 else integer(draw, 1, 3)
-    k = many(draw, LARGE // groups) if large == 17 else integer(draw, 1, 3)
-    n = many(draw, LARGE) if large == 15 else integer(draw, 1, 3)
-    h, r, sv, top, bottom = _axis(draw, large == 18)
-    w, s, sh, left, right = _axis(draw, large == 19)
+    c = many(draw, LARGE // groups) if large == 11 else integer(draw, 1, 3)
+    k = many(draw, LARGE // groups) if large == 12 else integer(draw, 1, 3)
+    n = many(draw, LARGE) if large == 10 else integer(draw, 1, 3)
+    h, r, sv, top, bottom = _axis(draw, large == 13)
+    w, s, sh, left, right = _axis(draw, large == 14)
     bias = integer(draw, 0, 1)
     shapes = ((n, c * groups, h, w), (c * groups, k, r, s), (k * groups,) if bias else None)
     return shapes, {"stride": (sv, sh), "padding": (top, bottom, left, right), "groups": groups}

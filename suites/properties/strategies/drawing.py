@@ -22,10 +22,10 @@ def integer(draw: Draw, low: int, high: int) -> int:
 
 
 def many(draw: Draw, high: int, least: int = 1) -> int:
-    """A size of the axis that may be large: half of the time one of the largest fifth, beyond powers of two such as 32;
+    """A size of the axis that may be large: two times in three one of the largest fifth, beyond powers of two such as 32;
     shrinks to the least."""
     sizes = tuple(range(least, high + 1))
-    return int(draw(_choices(*sizes, *sizes[-(len(sizes) // 5) :] * 3)))
+    return int(draw(_choices(*sizes, *sizes[-(len(sizes) // 5) :] * 8)))
 
 
 def pick(draw: Draw, *choices: Any) -> Any:
