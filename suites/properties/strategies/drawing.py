@@ -22,7 +22,7 @@ def integer(draw: Draw, low: int, high: int) -> int:
 
 
 def many(draw: Draw, high: int, least: int = 1) -> int:
-    """A size of the axis that may be large: two times in three one of the largest fifth, beyond powers of two such as 32;
+    """A size of the axis that may be large: mostly one of the largest fifth, beyond powers of two such as 32;
     shrinks to the least."""
     sizes = tuple(range(least, high + 1))
     return int(draw(_choices(*sizes, *sizes[-(len(sizes) // 5) :] * 8)))
