@@ -23,7 +23,7 @@ ADJOINT = (("x",), ("w",))
 
 
 def sizes(draw: Draw, data: str) -> Sizes:
-    """The crop leaves at least a row and a column; it may exceed the filter. In one of three cases one size is large."""
+    """The crop leaves a row and a column, and may exceed the filter. In one of three cases one size is large."""
     large = integer(draw, 0, 14)
     groups = pick(draw, 1, 1, 2, 3)
     c = many(draw, LARGE // groups) if large == 11 else integer(draw, 1, 3)
