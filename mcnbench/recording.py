@@ -45,8 +45,7 @@ def record(trainer: Trainer, folder: Path, *, seed: int, batch: int = BATCH) -> 
         "arrays": files,
         "batch": batch,
         "precision": trainer.backend.precision(trainer.dtype),
-        "accuracy": trainer.backend.accuracy,
-        "normwise_factor": float(getattr(trainer.backend, "normwise_factor", 1.0)),
+        "normwise_factor": trainer.backend.normwise_factor,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
@@ -62,8 +61,8 @@ class Recorded:
         self.runs: list[tuple[Layer, ...]] = [tuple(layers[name] for name in names) for names in manifest["runs"]]
         self.batch: int = manifest["batch"]
         self.precision: str = manifest["precision"]
-        self.accuracy: str = manifest["accuracy"]
-        self.normwise_factor: float = manifest["normwise_factor"]
+        self.normwise_factor: float | None = manifest["normwise_factor"]
+        """Of the convolutions' bounds; None where they are componentwise."""
         self._same = gradients_of_parameters(network, self.runs)
 
     def __contains__(self, name: str) -> bool:

@@ -70,11 +70,12 @@ class Part:
 
 
 class Judging:
-    """Compares the outputs of a run of layers, slice by slice, and keeps the worst of each."""
+    """Compares the outputs of a run of layers, slice by slice, and keeps the worst of each. With a normwise factor,
+    meant for convolutions, every element is held to that many times the largest bound of its map."""
 
-    def __init__(self, layers: str, recorded: Recorded) -> None:
+    def __init__(self, layers: str, normwise_factor: float | None = None) -> None:
         self.layers = layers
-        self._factor = recorded.normwise_factor if recorded.accuracy == "normwise" else 0.0
+        self._factor = normwise_factor
         self._worst: dict[str, Check] = {}
         self._telling: dict[str, tuple[int, int]] = {}
 
@@ -84,7 +85,7 @@ class Judging:
             raise WrongShape(f"{self.layers} {output} has shape {got.shape}, wanted {tuple(wanted.shape)}")
         if not got.size:
             return
-        if self._factor and bound.ndim == 4:
+        if self._factor is not None and bound.ndim == 4:
             # A filter's channels count together: where few pixels are not zero, one channel may have no product at all.
             over = (1, 2, 3) if output == "dw" else (2, 3)
             bound = bound.amax(over, keepdim=True).mul(self._factor).expand_as(wanted)

@@ -126,11 +126,9 @@ def _layers(network: Network, recorded: Recorded, precision: Precision, part: Pa
 
     found: list[Check] = []
     for run in recorded.runs:
-        first, judging, followers = (
-            run[0],
-            Judging("+".join(layer.name for layer in run), recorded),
-            Followers(run[1:], recorded, precision),
-        )
+        first, followers = run[0], Followers(run[1:], recorded, precision)
+        filters = "w" in blocks.block(first.block).INPUTS
+        judging = Judging("+".join(layer.name for layer in run), recorded.normwise_factor if filters else None)
         y, dy = recorded[run[-1].name], recorded.arriving(network, run)
         before = followers.backward(dy, y)
         inputs = [None if a is None else _value(network, recorded, a) for a in first.arguments]
@@ -179,14 +177,14 @@ def _sums(network: Network, recorded: Recorded, precision: Precision) -> list[Ch
                 parts.setdefault(name, []).append(recorded.gradient(run, i))
     found: list[Check] = []
     for name, summands in parts.items():
-        judging = Judging(name, recorded)
+        judging = Judging(name)
         total = recorded[f"{name}/dw" if name in network.parameters else f"{name}/d"]
         exact = np.sum([part.astype(np.float64) for part in summands], axis=0)
         sums = np.sum([np.abs(part.astype(np.float64)) for part in summands], axis=0)
         judging.compare("d", total, _tensor(exact), _tensor(coefficient(len(summands) - 1, precision.u) * sums))
         found += judging.checks()
     end = network.layers[-1].name
-    judging = Judging(end, recorded)
+    judging = Judging(end)
     start = np.float64(1 / recorded.batch)
     judging.compare("d", recorded[f"{end}/d"], _tensor(start), _tensor(precision.u * start))
     return found + judging.checks()
@@ -208,7 +206,7 @@ def _updates(network: Network, recorded: Recorded, precision: Precision) -> list
         # Two constants are rounded, two products, two sums; the weights take one product and one sum more.
         v_bound = coefficient(6, u) * size + 4 * eta
         w_bound = coefficient(8, u) * network.lr * size + u * (np.abs(w_new) + np.abs(w)) + 5 * eta
-        judging = Judging(name, recorded)
+        judging = Judging(name)
         judging.compare("v", recorded[f"{name}/v_new"], _tensor(v_new), _tensor(v_bound))
         judging.compare("w", recorded[f"{name}/w_new"], _tensor(w_new), _tensor(w_bound))
         found += judging.checks()

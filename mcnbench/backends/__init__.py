@@ -82,6 +82,11 @@ class Backend:
         """ "componentwise", or "normwise" for algorithms such as Winograd's and FFT."""
         return str(getattr(self.implementation, "accuracy", "componentwise"))
 
+    @property
+    def normwise_factor(self) -> float | None:
+        """What the bounds of a normwise backend's convolutions are multiplied with; None for a componentwise one."""
+        return float(getattr(self.implementation, "normwise_factor", 1.0)) if self.accuracy == "normwise" else None
+
     def precision(self, dtype: str) -> str:
         """The arithmetic really used for arrays of that dtype."""
         return str(getattr(self.implementation, "precision", {}).get(dtype, dtype))

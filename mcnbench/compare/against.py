@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from mcnbench.compare import decision, gate
+from mcnbench.compare.correctness import violation
 from mcnbench.compare.decision import Calibration, Estimate
 from mcnbench.compare.files import speed_comparison
 from mcnbench.compare.interleave import SECONDS, Failed, Workload, launch
@@ -70,16 +71,20 @@ def _one(
 ) -> gate.Outcome | Comparison:
     key = (workload.name, workload.backend)
     start = time.monotonic()
+    wrong = violation(workload, "head", head)
+    if wrong:
+        return Comparison(*key, "speed", "INCORRECT", f"{head.name} is wrong: {wrong}")
+    begun = time.monotonic()
     calibrated = gate.calibrate(partial(launch, workload, base, base, rng), _calibrating(seconds))
     if calibrated is None:
         say(f"{workload.name}: too busy a machine to say anything")
         return Comparison(*key, "speed", "AMBIGUOUS", "the machine is too busy: hardly a replicate had rounds enough")
     noise, offsets = calibrated
     left = seconds - (time.monotonic() - start)
-    replicates = max(FEWEST, min(MOST, int(left / _replicate_seconds(start, noise))))
+    replicates = max(FEWEST, min(MOST, int(left / _replicate_seconds(begun, noise))))
     say(_noise_line(workload, noise, replicates))
     if noise.smallest_threshold(replicates) > max_slowdown:
-        needed = noise.replicates_for(max_slowdown) * _replicate_seconds(start, noise)
+        needed = noise.replicates_for(max_slowdown) * _replicate_seconds(begun, noise)
         return Comparison(
             *key,
             "speed",

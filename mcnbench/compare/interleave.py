@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,7 @@ def launch(
     with ExitStack() as stack:
         sides: dict[str, Worker] = {}
         for which in _shuffled(rng):
-            sides[which] = stack.enter_context(_start(versions[which], pinned, workload.threads))
-            _ask(which, sides[which], "open", **_request(workload))
+            sides[which] = stack.enter_context(opened(which, workload, versions[which], pinned))
 
         def replicate() -> Float64 | None:
             return _replicate(sides, workload.threads, rng, busy, times or Times())
@@ -88,24 +87,17 @@ def launch(
         yield replicate
 
 
-def _start(version: Version, cores: list[int], threads: int) -> Worker:
-    variables = dict(environment.clean(os.environ, threads).variables)
+@contextmanager
+def opened(which: str, workload: Workload, version: Version, cores: list[int]) -> Iterator[Worker]:
+    """A process of the version on those cores, ready for the workload."""
+    variables = dict(environment.clean(os.environ, workload.threads).variables)
     variables.pop("PYTHONPATH", None)
     if version.search:
         variables["PYTHONPATH"] = f"{version.search}{os.pathsep}{ROOT}"
     program = [version.python, "-P", str(Path(side.__file__).resolve())]
-    return Worker(variables, cores, program=program, folder=version.folder)
-
-
-def _request(workload: Workload) -> dict[str, str | int]:
-    return {
-        "backend": workload.backend,
-        "network": workload.network,
-        "case": workload.case,
-        "batch": workload.batch,
-        "threads": workload.threads,
-        "seed": workload.seed,
-    }
+    with Worker(variables, cores, program=program, folder=version.folder) as worker:
+        ask(which, worker, "open", **asdict(workload))
+        yield worker
 
 
 def _replicate(
@@ -114,18 +106,18 @@ def _replicate(
     step_ns = {}
     for which in _shuffled(rng):  # one after the other: warming both at once can take very long with several threads
         slowed = busy if which == "head" else 0.0
-        step_ns[which] = _ask(which, sides[which], "fork", busy=slowed)["step_ns"]
+        step_ns[which] = ask(which, sides[which], "fork", busy=slowed)["step_ns"]
     steps = _steps_per_turn(max(step_ns.values()))
     ratios = []
     waited, start = _waited(), time.monotonic()
     while time.monotonic() - start < SECONDS:
-        turns = {which: _ask(which, sides[which], "turn", steps=steps)["ns"] for which in _shuffled(rng)}
+        turns = {which: ask(which, sides[which], "turn", steps=steps)["ns"] for which in _shuffled(rng)}
         times.base += turns["base"]
         times.head += turns["head"]
         ratios.append(np.log(min(turns["head"]) / min(turns["base"])))
     share = (_waited() - waited) / (time.monotonic() - start)
     for which, worker in sides.items():
-        _ask(which, worker, "done")
+        ask(which, worker, "done")
     return None if threads > 1 and share > BUSY else np.array(ratios)
 
 
@@ -137,7 +129,8 @@ def _shuffled(rng: np.random.Generator) -> list[str]:
     return ["base", "head"] if rng.integers(2) else ["head", "base"]
 
 
-def _ask(which: str, worker: Worker, what: str, **fields: object) -> dict[str, Any]:
+def ask(which: str, worker: Worker, what: str, **fields: object) -> dict[str, Any]:
+    """The answer of base or head; raises Failed with the reason if there is none."""
     try:
         return worker.ask(what, LIMIT, **fields)
     except WorkerFailed as error:

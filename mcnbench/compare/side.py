@@ -3,7 +3,7 @@
 Started by path with the Python of that version's environment, so that it imports the backends, networks and training
 steps of the version that it measures. It answers JSON lines on a socket: `open` imports everything and builds nothing;
 `fork` makes a replicate, which draws its memory afresh, warms up and answers `turn`s until `done`. A crash of the
-replicate is answered as {"error": ...} and ends only that replicate.
+replicate is answered as {"error": ...} and ends only that replicate. `record` keeps what it computes, to be judged.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
+from pathlib import Path
 from typing import IO, Any
 
 WARM_UP = 3
@@ -37,21 +38,23 @@ def main() -> None:
             if request["do"] == "open":
                 opened = request
                 _answer(stream, _attempt(partial(_open, opened)))
+            elif request["do"] == "record":
+                _fork(stream, partial(_serve_record, stream, opened, request["folder"]))
             elif request["do"] == "fork":
-                _fork(stream, opened, request.get("busy", 0.0))
+                _fork(stream, partial(_serve_replicate, stream, opened, request.get("busy", 0.0)))
 
 
-def _fork(stream: IO[bytes], opened: dict[str, Any], busy: float) -> None:
+def _fork(stream: IO[bytes], serve: Callable[[], int]) -> None:
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            code = _serve_replicate(stream, opened, busy)
+            code = serve()
         finally:
             os._exit(code)  # no cleaning up of what the parent still uses
     _, status = os.waitpid(child, 0)
     if os.waitstatus_to_exitcode(status):
-        _answer(stream, {"error": f"the replicate ended with status {os.waitstatus_to_exitcode(status)}"})
+        _answer(stream, {"error": f"its process ended with status {os.waitstatus_to_exitcode(status)}"})
     else:
         _answer(stream, {"done": True})
 
@@ -82,6 +85,11 @@ def _serve_replicate(stream: IO[bytes], opened: dict[str, Any], busy: float) -> 
         if request["do"] == "done":
             return 0
         _answer(stream, _attempt(lambda: {"ns": _turn(step, request["steps"])}))  # noqa: B023  # called at once
+    return 0
+
+
+def _serve_record(stream: IO[bytes], opened: dict[str, Any], folder: str) -> int:
+    _answer(stream, _attempt(partial(_record, opened, Path(folder))))
     return 0
 
 
@@ -120,6 +128,26 @@ def _step(opened: dict[str, Any]) -> Callable[[], None]:
         backend.synchronize()
 
     return forward_and_backward
+
+
+def _record(opened: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Keeps what the workload computes in the folder, and answers what it must be judged by."""
+    import mcnbench
+
+    backend = mcnbench.backend(opened["backend"])
+    if opened["network"]:
+        from mcnbench import network
+        from mcnbench.recording import record
+        from mcnbench.training import Trainer
+
+        record(Trainer(network.load(opened["network"]), backend, 2, seed=opened["seed"]), folder, seed=opened["seed"])
+        return {}
+    from mcnbench.case import parse
+    from mcnbench.measure import block_timing
+
+    drawn = parse(opened["case"])
+    block_timing.record(backend, drawn, "NCHW", folder)
+    return {"precision": backend.precision(drawn.dtype), "normwise_factor": backend.normwise_factor}
 
 
 def _turn(step: Callable[[], None], steps: int) -> list[int]:

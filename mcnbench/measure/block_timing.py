@@ -119,14 +119,14 @@ class Judged:
 
     def worst(self, folder: Path, normwise_factor: float | None) -> tuple[float, str]:
         """The worst error over its bound in a folder that `record` filled, and of which array. A factor holds every
-        element to that many times the largest bound of its map."""
+        element of a block with filters to that many times the largest bound of its map."""
         worst, where = 0.0, "y"
         for path in sorted(folder.glob("*.npy")):
             name, got = path.stem, np.load(path)
             wanted, bound = self.wanted[name], self.bounds[name]
             if got.shape != wanted.shape:
                 return float("inf"), f"{name}, of shape {got.shape} instead of {wanted.shape}"
-            if normwise_factor is not None and bound.ndim == 4:
+            if normwise_factor is not None and "w" in self.case.names and bound.ndim == 4:
                 bound = np.broadcast_to(normwise_factor * bound.max((2, 3), keepdims=True, initial=0), bound.shape)
             ratio = float(np.max(error_ratio(got, wanted, bound), initial=0))
             if not ratio <= worst:

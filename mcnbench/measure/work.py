@@ -119,11 +119,10 @@ class Work:
     def block(self, case: str) -> dict[str, Any]:
         """Makes one block ready to be timed on a case; answers the memory layout in which it is faster."""
         self._block = block_timing.prepare(self._backend, parse(case))
-        normwise = self._backend.accuracy == "normwise"
         return {
             "layout": self._block.layout,
             "precision": self._backend.precision(self._block.case.dtype),
-            "normwise_factor": float(getattr(self._backend, "normwise_factor", 1.0)) if normwise else None,
+            "normwise_factor": self._backend.normwise_factor,
         }
 
     def block_record(self, case: str, folder: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Trial:
     @property
     def factor(self) -> float:
         """What a normwise backend's bound is multiplied with: the growth of its algorithm's transforms."""
-        return float(getattr(self.subject.backend.implementation, "normwise_factor", 1.0))
+        return self.subject.backend.normwise_factor or 1.0
 
     def call(self, inputs: Arrays | None = None, options: object = None) -> Result:
         return self.subject(self.case, inputs, options)

@@ -78,6 +78,17 @@ def test_a_version_that_fails_does_not_pass(repository: Path) -> None:
     assert "the working tree fails: RuntimeError: no such kernel" in done.stdout
 
 
+def test_a_wrong_version_is_not_timed(repository: Path) -> None:
+    commit(repository, RELU)
+    (repository / "my_blocks.py").write_text(
+        RELU.replace("lambda dy: (np.where(x > 0, dy", "lambda dy: (np.where(x > 0, 1.01 * dy")
+    )
+    done = compare(repository, "--budget", "20s")
+    assert done.returncode == 1
+    assert "INCORRECT" in done.stdout
+    assert "the working tree is wrong: dx is off by" in done.stdout
+
+
 def test_a_version_that_dies_does_not_pass(repository: Path) -> None:
     commit(repository, RELU)
     (repository / "my_blocks.py").write_text(RELU.replace("import numpy as np", "import os; os.kill(os.getpid(), 9)"))
