@@ -6,7 +6,6 @@ a crash or a hang is a failed test and the rest goes on; `--workers 0` runs it i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -55,7 +54,7 @@ class Verdicts:
         if config.option.workers:
             given = config.stash.get(POOL, None)
             # pytest-xdist's processes share the tests out among themselves: none may run ahead.
-            self._ahead = "PYTEST_XDIST_WORKER" not in os.environ
+            self._ahead = not hasattr(config, "workerinput")
             self._pool = given or start(config.option.backend, config.option.workers if self._ahead else 1)
             self._futures = self._pool.submit(requests) if self._ahead else {}
 
