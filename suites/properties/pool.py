@@ -225,17 +225,17 @@ class Pool:
     blocks: tuple[str, ...]
     receipt: str
     on_verdict: Callable[[Verdict], None] = lambda verdict: None
-    _queue: queue.SimpleQueue[tuple[Request, Future[Verdict]]] = field(default_factory=queue.SimpleQueue)
+    _queue: queue.SimpleQueue[tuple[Request, Future[Verdict]] | None] = field(default_factory=queue.SimpleQueue)
     _hangs: dict[str, int] = field(default_factory=dict)
     _stop: bool = False
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def submit(self, requests: Iterable[Request]) -> dict[Request, Future[Verdict]]:
-        """A future for each request; the workers start."""
+        """A future for each request; as many workers as that needs are started, and kept until `close`."""
         futures = {request: Future[Verdict]() for request in requests}
         for item in futures.items():
             self._queue.put(item)
-        for _ in range(min(self.workers, len(futures))):
+        for _ in range(min(self.workers, len(futures)) - len(self._threads)):
             worker = self.first if not self._threads else Worker(self.backend, self.workers, self.first.case_seconds)
             thread = threading.Thread(target=self._work, args=(worker,), daemon=True)
             thread.start()
@@ -245,17 +245,16 @@ class Pool:
     def close(self) -> None:
         """Tries nothing further and ends the workers."""
         self._stop = True
+        for _ in self._threads:
+            self._queue.put(None)
         for thread in self._threads:
             thread.join()
         self.first.end()
 
     def _work(self, worker: Worker) -> None:
         try:
-            while not self._stop:
-                try:
-                    request, future = self._queue.get_nowait()
-                except queue.Empty:
-                    return
+            while (item := self._queue.get()) is not None and not self._stop:
+                request, future = item
                 try:
                     verdict = self._ask(worker, request)
                 except BaseException as error:  # a failure of the harness belongs to whoever waits for the verdict
