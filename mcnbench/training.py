@@ -92,52 +92,52 @@ class BlockSteps:
     """Training steps over a backend's blocks."""
 
     def __init__(self, network: Network, backend: Backend, parameters: dict[str, Array], inputs: dict[str, Array]):
-        self._network, self._backend = network, backend
-        self._units = executor.units(network, backend)
-        self._dtype = inputs[IMAGES].dtype
+        self.network, self.backend = network, backend
+        self.units = executor.units(network, backend)
+        self.dtype = inputs[IMAGES].dtype
         prepare = getattr(backend, "prepare", _as_is)
-        self._parameters: dict[str, Any] = {}
+        self.parameters: dict[str, Any] = {}
         self._velocities: dict[str, Any] = {}
         for name in list(parameters):
             w = parameters.pop(name)  # so that each is held once
             self._velocities[name] = prepare(backend.from_numpy(np.zeros_like(w)))
-            self._parameters[name] = prepare(backend.from_numpy(w))
-        self._inputs = self._given(inputs)
+            self.parameters[name] = prepare(backend.from_numpy(w))
+        self._inputs = self.given(inputs)
 
     @property
     def runs(self) -> list[tuple[str, ...]]:
-        return [tuple(layer.name for layer in unit.layers) for unit in self._units]
+        return [tuple(layer.name for layer in unit.layers) for unit in self.units]
 
     def step(self) -> None:
         self._step(self._inputs, executor.nothing)
 
     def observed(self, inputs: Mapping[str, Array], see: See) -> None:
-        self._step(self._given(inputs), lambda name, array: see(name, self._backend.to_numpy(array)))
+        self._step(self.given(inputs), lambda name, array: see(name, self.backend.to_numpy(array)))
 
-    def _given(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
-        return {name: self._backend.from_numpy(array) for name, array in inputs.items()}
+    def given(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
+        return {name: self.backend.from_numpy(array) for name, array in inputs.items()}
 
     def _step(self, inputs: dict[str, Any], see: See) -> None:
         def update(name: str, dw: Any) -> None:
-            see(f"{name}/w", self._parameters[name])
+            see(f"{name}/w", self.parameters[name])
             see(f"{name}/v", self._velocities[name])
             see(f"{name}/dw", dw)
-            self._update(name, dw)
-            see(f"{name}/w_new", self._parameters[name])
+            self.update(name, dw)
+            see(f"{name}/w_new", self.parameters[name])
             see(f"{name}/v_new", self._velocities[name])
 
-        start = self._backend.from_numpy(np.asarray(1 / len(inputs[IMAGES]), self._dtype))
-        executor.sweep(self._network, self._units, inputs | self._parameters, start, update, see)
-        self._backend.synchronize()
+        start = self.backend.from_numpy(np.asarray(1 / len(inputs[IMAGES]), self.dtype))
+        executor.sweep(self.network, self.units, inputs | self.parameters, start, update, see)
+        self.backend.synchronize()
 
-    def _update(self, name: str, dw: Any) -> None:
-        net, w, v = self._network, self._parameters[name], self._velocities[name]
+    def update(self, name: str, dw: Any) -> None:
+        net, w, v = self.network, self.parameters[name], self._velocities[name]
         decay = net.weight_decay if name.endswith(".w") else 0.0
-        if sgd := getattr(self._backend, "sgd", None):
+        if sgd := getattr(self.backend, "sgd", None):
             sgd(w, v, dw, lr=net.lr, momentum=net.momentum, weight_decay=decay)
         else:  # out of place, as not all arrays can be written to
             v = net.momentum * v + (dw + decay * w)
-            self._velocities[name], self._parameters[name] = v, w - net.lr * v
+            self._velocities[name], self.parameters[name] = v, w - net.lr * v
 
 
 class Trainer:

@@ -279,8 +279,8 @@ def test_an_own_step_that_is_wired_wrongly_is_found(graph: Network, tmp_path: Pa
 
 def test_an_own_step_with_the_sum_of_the_losses_is_found(chain: Network, tmp_path: Path) -> None:
     class Summed(TorchSteps):
-        def _loss(self, inputs: Any, outputs: Any = None, readings: Any = None) -> torch.Tensor:
-            return super()._loss(inputs, outputs, readings) * len(inputs["images"])
+        def loss(self, inputs: Any, outputs: Any = None, readings: Any = None) -> torch.Tensor:
+            return super().loss(inputs, outputs, readings) * len(inputs["images"])
 
     found = verify(chain, own_step(Summed), tmp_path)
     assert found.verdict == "VIOLATED"

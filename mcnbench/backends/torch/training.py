@@ -37,26 +37,26 @@ class TorchSteps:
         variant: str | None = None,
         device: str = "cpu",
     ) -> None:
-        self._network = network
+        self.network = network
         self._device = device
         self._format = torch.channels_last if variant == "channels_last" else torch.contiguous_format
         shapes = network.shapes()
         dense = [layer for layer in network.layers if _covers_map(layer, shapes)]
         self._dense = {name for layer in dense for name in (layer.name, layer.arguments[1])}
-        self._parameters = {
+        self.parameters = {
             name: torch.nn.Parameter(self._placed(name, torch.from_numpy(parameters.pop(name))))
             for name in list(parameters)
         }
-        self._inputs = self._given(inputs)
+        self._inputs = self.given(inputs)
         self._runs = executor.runs(network, {("conv2d", "relu"): None})
         groups: list[dict[str, Any]] = [
             {
-                "params": [p for name, p in self._parameters.items() if name.endswith(".w") == decays],
+                "params": [p for name, p in self.parameters.items() if name.endswith(".w") == decays],
                 "weight_decay": decay,
             }
             for decays, decay in ((True, network.weight_decay), (False, 0.0))
         ]
-        self._optimizer = torch.optim.SGD(
+        self.optimizer = torch.optim.SGD(
             [group for group in groups if group["params"]],
             lr=network.lr,
             momentum=network.momentum,
@@ -68,49 +68,49 @@ class TorchSteps:
         return [tuple(layer.name for layer in run) for run in self._runs]
 
     def step(self) -> None:
-        self._optimizer.zero_grad()
-        torch.autograd.backward(self._loss(self._inputs))
-        self._optimizer.step()
+        self.optimizer.zero_grad()
+        torch.autograd.backward(self.loss(self._inputs))
+        self.optimizer.step()
         if self._device != "cpu":
             torch.cuda.synchronize()
 
     def gradients(self) -> dict[str, Array]:
         """The parameters' gradients of the mean loss on the inputs that it was made with; nothing is updated."""
-        self._optimizer.zero_grad()
-        torch.autograd.backward(self._loss(self._inputs))
-        return {name: _numpy(p.grad) for name, p in self._parameters.items()}
+        self.optimizer.zero_grad()
+        torch.autograd.backward(self.loss(self._inputs))
+        return {name: _numpy(p.grad) for name, p in self.parameters.items()}
 
     def observed(self, inputs: Mapping[str, Array], see: See) -> None:
         outputs: dict[str, Tensor] = {}
         readings: dict[str, Tensor] = {}
-        self._optimizer.zero_grad()
-        torch.autograd.backward(self._loss(self._given(inputs), outputs, readings))
+        self.optimizer.zero_grad()
+        torch.autograd.backward(self.loss(self.given(inputs), outputs, readings))
         for value, y in outputs.items():
             see(value, _numpy(y))
-            if len(self._network.consumers.get(value, ())) != 1:
+            if len(self.network.consumers.get(value, ())) != 1:
                 see(f"{value}/d", _numpy(y.grad))
         for run in self._runs:
             output, arguments = run[-1].name, executor.arguments(run)
             for i, name in enumerate(arguments):
                 if name is not None and executor.wanted(name):
-                    read = readings.get(f"{output}/d{i}", outputs.get(name, self._parameters.get(name)))
+                    read = readings.get(f"{output}/d{i}", outputs.get(name, self.parameters.get(name)))
                     assert read is not None
                     see(f"{output}/d{i}", _numpy(read.grad))
         del outputs, readings
-        for parameter, p in self._parameters.items():
+        for parameter, p in self.parameters.items():
             see(f"{parameter}/w", _numpy(p))
             see(f"{parameter}/v", _numpy(self._velocity(p)))
             see(f"{parameter}/dw", _numpy(p.grad))
-        self._optimizer.step()
-        for parameter, p in self._parameters.items():
+        self.optimizer.step()
+        for parameter, p in self.parameters.items():
             see(f"{parameter}/w_new", _numpy(p))
             see(f"{parameter}/v_new", _numpy(self._velocity(p)))
 
     def _velocity(self, p: Tensor) -> Tensor:
-        found = self._optimizer.state[p].get("momentum_buffer")
+        found = self.optimizer.state[p].get("momentum_buffer")
         return torch.zeros_like(p) if found is None else found
 
-    def _given(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
+    def given(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
         return {name: self._placed(name, torch.from_numpy(array)) for name, array in inputs.items()}
 
     def _placed(self, name: str, tensor: Tensor) -> Tensor:
@@ -120,21 +120,30 @@ class TorchSteps:
             return tensor
         return tensor.to(memory_format=self._format)
 
-    def _loss(
+    def loss(
         self,
         inputs: Mapping[str, Tensor],
         outputs: dict[str, Tensor] | None = None,
         readings: dict[str, Tensor] | None = None,
     ) -> Tensor:
-        """The mean loss over the batch. Where asked for, keeps each run's output, and where a value has several readers
+        """The mean loss over the batch; see `output`."""
+        return self.output(inputs, outputs, readings) / len(inputs[IMAGES])
+
+    def output(
+        self,
+        inputs: Mapping[str, Tensor],
+        outputs: dict[str, Tensor] | None = None,
+        readings: dict[str, Tensor] | None = None,
+    ) -> Tensor:
+        """The network's output. Where asked for, keeps each run's output, and where a value has several readers
         what each of them reads, so that their gradients can be told apart."""
-        held: dict[str, Tensor] = {**inputs, **self._parameters}
+        held: dict[str, Tensor] = {**inputs, **self.parameters}
         unread = Counter(a for run in self._runs for a in executor.arguments(run) if a is not None and a not in held)
         for run in self._runs:
             output, arguments = run[-1].name, executor.arguments(run)
             given = [None if a is None else held[a] for a in arguments]
             for i, (name, t) in enumerate(zip(arguments, given, strict=True)):
-                shared = name is not None and executor.wanted(name) and len(self._network.consumers[name]) > 1
+                shared = name is not None and executor.wanted(name) and len(self.network.consumers[name]) > 1
                 if readings is not None and shared and t is not None:
                     given[i] = read = readings[f"{output}/d{i}"] = t.view_as(t)
                     read.retain_grad()
@@ -149,7 +158,7 @@ class TorchSteps:
                     if not unread[name]:
                         del held[name]
             del given, y
-        return held[self._network.layers[-1].name] / len(inputs[IMAGES])
+        return held[self.network.layers[-1].name]
 
     def _run(self, run: tuple[Layer, ...], given: Sequence[Any]) -> Tensor:
         first = run[0]

@@ -1,0 +1,90 @@
+"""The reducer: no copy of large gradients, what is not finite, the order of memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mcnbench.distributed.failure import Diverged
+from mcnbench.distributed.reducer import Reducer, in_order_of_memory, tensor
+from mcnbench.distributed.shares import shares, sub_batches
+from mcnbench.errors import BadInput
+from tests.distributed.ranks import together
+
+
+def layouts() -> dict[str, np.ndarray]:
+    """Gradients of all layouts that blocks return, numbered in order of index."""
+    shape = (4, 3, 5, 2)
+    plain = np.arange(120, dtype=np.float32).reshape(shape)
+    last = np.ascontiguousarray(plain.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    gaps = np.zeros((4, 3, 5, 4), np.float32)[..., ::2]
+    gaps[:] = plain
+    fixed = plain.copy()
+    fixed.flags.writeable = False
+    return {
+        "plain": plain,
+        "channels last": last,
+        "gaps": gaps,
+        "read-only": fixed,
+        "one": np.float32([3.0]),
+        "bias": plain[0, 0, 0].copy(),
+    }
+
+
+@pytest.mark.parametrize("layout", ["plain", "channels last"])
+def test_torch_sums_the_very_memory_of_the_array(layout: str) -> None:
+    gradient = layouts()[layout]
+    seen = tensor(in_order_of_memory(gradient).reshape(-1))
+    assert seen.data_ptr() == gradient.ctypes.data
+    seen *= 2
+    np.testing.assert_array_equal(gradient, 2 * layouts()["plain"])
+
+
+def summed(bucket_bytes: int, rank: int, ranks: int) -> dict[str, np.ndarray]:
+    reducer = Reducer(bucket_bytes=bucket_bytes)
+    for name, gradient in layouts().items():
+        reducer.add(name, gradient if gradient.flags.writeable is False else gradient * np.float32(rank + 1))
+    return dict(reducer.finish())
+
+
+@pytest.mark.parametrize("bucket_bytes", [4, 100, 500, 1 << 20])
+def test_every_layout_is_summed_whatever_the_buckets(bucket_bytes: int) -> None:
+    for sums in together(summed, 2, bucket_bytes):
+        assert list(sums) == list(layouts())
+        for name, gradient in layouts().items():
+            np.testing.assert_array_equal(sums[name], gradient * (2 if name == "read-only" else 3), name)
+
+
+def pass_through(gradient: np.ndarray, bucket_bytes: int) -> dict[str, np.ndarray]:
+    reducer = Reducer(alone=True, bucket_bytes=bucket_bytes)
+    reducer.add("conv1.w", gradient)
+    return dict(reducer.finish())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bucket_bytes", [100, 1 << 20])
+def test_what_is_not_finite_is_named(value: float, bucket_bytes: int) -> None:
+    gradient = layouts()["plain"]
+    gradient[3, 2, 4, 1] = value
+    with pytest.raises(Diverged, match=r"gradient of conv1\.w is not finite"):
+        pass_through(gradient, bucket_bytes)
+
+
+def test_huge_is_finite() -> None:
+    assert pass_through(np.full(100, 3e38, np.float32), 1 << 20)["conv1.w"][7] == np.float32(3e38)
+
+
+@pytest.mark.parametrize(("batch", "ranks"), [(1, 1), (7, 3), (64, 5), (9, 9)])
+def test_shares_are_fair_and_whole(batch: int, ranks: int) -> None:
+    parts = shares(batch, ranks)
+    assert [i for part in parts for i in range(batch)[part]] == list(range(batch))
+    lengths = [part.stop - part.start for part in parts]
+    assert max(lengths) - min(lengths) <= 1
+    pieces = [piece for part in parts for piece in sub_batches(part, 2)]
+    assert [i for piece in pieces for i in range(batch)[piece]] == list(range(batch))
+    assert max(piece.stop - piece.start for piece in pieces) <= 2
+
+
+def test_a_rank_without_images_is_refused() -> None:
+    with pytest.raises(BadInput, match="batch of 3 cannot be shared by 4 workers"):
+        shares(3, 4)
