@@ -19,7 +19,7 @@ from mcnbench.backends import Backend
 from mcnbench.backends.torch.training import TorchSteps
 from mcnbench.network import Network
 from mcnbench.training import Trainer
-from mcnbench.verification import Verification, judge, record
+from mcnbench.verification import GradientError, Verification, judge, record
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -48,6 +48,12 @@ def test_right_backends_hold(
     assert 0.2 < found.error_multiple < 5
     judged = {name for check in found.checks for name in check.layers.split("+")}
     assert judged >= {layer.name for layer in network.layers} | set(network.parameters)
+
+
+def test_the_error_multiple_is_that_of_rounding_not_of_kinks() -> None:
+    kink, rounding = GradientError("conv1.w", 1e-3, 5e-7, 6e-7), GradientError("fc8.w", 4e-7, 8e-7)
+    assert Verification("HOLDS", None, (), (kink, rounding)).error_multiple == 0.5
+    assert Verification("HOLDS", None, (), (kink,)).error_multiple == pytest.approx(2000)
 
 
 def test_a_part_of_each_convolution_is_enough_to_hold_and_finds_what_is_wrong_everywhere(
