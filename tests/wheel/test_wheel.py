@@ -50,7 +50,8 @@ def test_the_suites_run_from_the_wheel(tmp_path: Path) -> None:
 
 def test_a_step_is_timed_from_the_wheel_and_reported(tmp_path: Path) -> None:
     done = mcnbench_command(
-        *("run", "training-speed", "-n", "vgg-f", "--batch", "2", "--budget", "20s", "--out", "run.jsonl"), cwd=tmp_path
+        *("run", "training-speed", "-n", "lenet-5", "--batch", "8", "--budget", "20s", "--out", "run.jsonl"),
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
