@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -129,34 +128,10 @@ def _trial(settings: Power, workload: Workload, here: Version, number: int, slow
 
 
 def _finish(path: Path) -> None:
-    trials = runfile.read(path).trials
-    click.echo(table(trials))
+    from reports import text
+    from reports.parts import gate as part
+
+    found = part.power([runfile.read(path)])
+    assert found is not None
+    click.echo(text.as_text(found.table))
     click.echo(f"\nrun file: {path}", err=True)
-
-
-def alarms(base_ns: int | None, head_ns: int | None) -> bool:
-    """Whether pytest-benchmark's own rule median:5% would fail the run."""
-    from pytest_benchmark.utils import parse_compare_fail
-
-    if base_ns is None or head_ns is None:
-        return False
-    rule = parse_compare_fail("median:5%")  # type: ignore[no-untyped-call]
-    return bool(rule.fails({"median": head_ns}, {"median": base_ns}))
-
-
-def table(trials: Sequence[schema.Trial]) -> str:
-    """How often each decision was taken, per slow-down, and how often pytest-benchmark's rule would have alarmed."""
-    rows = [f"{'slower by':>10} {'trials':>6} {'REGRESSED':>10} {'IMPROVED':>9} {'SAME':>6} {'AMBIGUOUS':>10} "
-            f"{'seconds':>8} {'median:5%, same samples':>24} {'median:5%, two runs':>20}"]  # fmt: skip
-    for slowdown in sorted({trial.slowdown for trial in trials}):
-        some = [trial for trial in trials if trial.slowdown == slowdown]
-        count = {name: sum(t.decision == name for t in some) for name in ("REGRESSED", "IMPROVED", "SAME", "AMBIGUOUS")}
-        together = np.mean([alarms(t.median_ns["base"], t.median_ns["head"]) for t in some])
-        pairs = [(a.median_ns["base"], b.median_ns["head"]) for a, b in pairwise(some)]
-        apart = f"{np.mean([alarms(*pair) for pair in pairs]):.0%}" if pairs else ""
-        seconds = np.mean([t.seconds for t in some])
-        rows.append(
-            f"{slowdown:>10.0%} {len(some):>6} {count['REGRESSED']:>10} {count['IMPROVED']:>9} {count['SAME']:>6} "
-            f"{count['AMBIGUOUS']:>10} {seconds:>8.1f} {together:>24.0%} {apart:>20}"
-        )
-    return "\n".join(rows)

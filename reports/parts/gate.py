@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,12 @@ LEGEND = [
     "AMBIGUOUS: the evidence does not suffice to call it a regression, or the same.",
 ]
 DECISIONS = ["REGRESSED", "AMBIGUOUS", "SAME", "IMPROVED"]
+RULE = "median:5%"
+POWER_LEGEND = [
+    "A row per size of slow-down (0: identical code): how many trials ended in each decision, and their mean duration.",
+    f"The last two columns: how many would have failed `pytest-benchmark --benchmark-compare-fail={RULE}`, put to the "
+    "same interleaved samples, and to two runs as it is used: the base of one trial, the head of the next.",
+]
 
 
 def comparison(files: Sequence[RunFile]) -> Part | None:
@@ -46,14 +53,37 @@ def power(files: Sequence[RunFile]) -> Part | None:
     if not rows:
         return None
     trials = pd.DataFrame(rows)
-    counted = pd.crosstab([trials["case"], trials["backend"], trials["slowdown"]], trials["decision"])
-    table = counted.reindex(columns=[word for word in DECISIONS if word in counted]).reset_index()
-    table.insert(3, "trials", counted.sum(axis=1).to_numpy())
-    table.columns.name = None
+    table = pd.DataFrame(
+        {"case": case, "backend": backend, "slowdown": slowdown} | _row(some.sort_values("trial"))
+        for (case, backend, slowdown), some in trials.groupby(["case", "backend", "slowdown"])
+    )
     return Part(
         "gate",
         "What the gate finds",
-        table,
-        legend=["A row per size of slow-down (0: identical code): how many trials ended in each decision."],
+        table.drop(columns=[word for word in DECISIONS if not table[word].any()]),
+        legend=POWER_LEGEND,
         commands=commands(files, *{file.run.experiment for file in files if file.trials}),
     )
+
+
+def _row(trials: pd.DataFrame) -> dict[str, Any]:
+    """Of one size of slow-down."""
+    count = {word: int((trials["decision"] == word).sum()) for word in DECISIONS}
+    base, head = ([ns[side] for ns in trials["median_ns"]] for side in ("base", "head"))
+    return {
+        "trials": len(trials),
+        **count,
+        "mean time": f"{trials['seconds'].mean():.0f} s",
+        f"{RULE} fails": sum(map(_alarms, base, head)),
+        f"{RULE} fails, two runs": sum(map(_alarms, base, head[1:])),
+    }
+
+
+def _alarms(base_ns: float | None, head_ns: float | None) -> bool:
+    """Whether pytest-benchmark's own rule would fail the run."""
+    from pytest_benchmark.utils import parse_compare_fail
+
+    if base_ns is None or head_ns is None:
+        return False
+    rule = parse_compare_fail(RULE)  # type: ignore[no-untyped-call]
+    return bool(rule.fails({"median": head_ns}, {"median": base_ns}))
