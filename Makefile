@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: speed test check gpu browser format clean
+.PHONY: speed test check gpu browser frameworks format clean
 
 speed: .venv/ready  ## the main job: time training steps of the six networks, ours beside PyTorch
 	$(BIN)/mcnbench run training-speed
@@ -24,6 +24,9 @@ gpu: .venv/ready  ## on a machine with an NVIDIA GPU: check cupy, check cudnn, t
 browser: .venv/ready  ## Chromium and Playwright, for the test of the report's page; without them it is skipped
 	command -v chromium || { apt-get update -qq && apt-get install --yes -qq --no-install-recommends chromium; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
+
+frameworks: .venv/ready  ## JAX, ONNX Runtime, OpenVINO, TensorFlow, to compare with; without them their tests are skipped
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,frameworks]'
 
 format: .venv/ready
 	$(BIN)/ruff format .

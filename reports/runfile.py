@@ -188,6 +188,38 @@ class Trial(Line):
     """The machine's load average of the last minute."""
 
 
+class Agreement(Line):
+    """What `mcnbench agree` found of two backends, or of one and the oracle ("float64"), in one block and direction."""
+
+    kind: Literal["agreement"] = "agreement"
+    case: str
+    block: str
+    direction: Literal["forward", "backward"]
+    dtype: str
+    backend: str
+    other: str
+    verdict: Literal["AGREE", "DIFFER", "UNSUPPORTED", "ERROR"]
+    """DIFFER: by more than two right results can, or one and float64."""
+    examples: Count = 0
+    """Cases that both computed."""
+    refused: Count = 0
+    """Cases that one of them refused."""
+    worst_ratio: float | None = None
+    """The largest difference over the sum of both bounds; of the oracle the bound is 0."""
+    median_ratio: float | None = None
+    """The median over the cases of a case's largest."""
+    worst_bits: float | None = None
+    """They agree in b bits where |a - b| <= 2^-b of the largest magnitude of the float64 result."""
+    median_bits: float | None = None
+    equal: Count = 0
+    """Cases in which they are the same bit for bit; the oracle's result is rounded to the dtype."""
+    quantity: str | None = None
+    """Of the worst difference: "y", "dx", ..."""
+    message: str | None = None
+    reproduce: str | None = None
+    """The case of the worst difference."""
+
+
 class End(Line):
     """The last line."""
 
@@ -205,6 +237,7 @@ KINDS: dict[str, type[Line]] = {
     "measurement": Measurement,
     "verdict": BlockVerdict,
     "trial": Trial,
+    "agreement": Agreement,
     "end": End,
 }
 
@@ -223,6 +256,7 @@ class RunFile:
     notes: tuple[str, ...]
     """What a reader should be told: a last line that was cut off, launches that were interrupted, resumptions."""
     trials: tuple[Trial, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
 
     @property
     def limit(self) -> float | None:
@@ -270,6 +304,7 @@ def read(path: Path | str) -> RunFile:
         last.status if isinstance(last, End) and not cut else "interrupted",
         tuple(notes),
         tuple(line for line in rest if isinstance(line, Trial)),
+        tuple(line for line in rest if isinstance(line, Agreement)),
     )
 
 

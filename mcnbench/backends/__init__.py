@@ -30,11 +30,18 @@ KNOWN = {
     "cupy": "impl.cupy_cuda",
     "cudnn": "impl.cudnn",
     "torch": "mcnbench.backends.torch",
+    "jax": "mcnbench.backends.jax",
+    "onnxruntime": "mcnbench.backends.onnxruntime",
+    "openvino": "mcnbench.backends.openvino",
+    "tensorflow": "mcnbench.backends.tensorflow",
     "torch-cuda": "mcnbench.backends.torch_cuda:contiguous",
     "torch-cuda-channels-last": "mcnbench.backends.torch_cuda:channels_last",
     "torch-cuda-tf32": "mcnbench.backends.torch_cuda:contiguous_tf32",
     "torch-cuda-tf32-channels-last": "mcnbench.backends.torch_cuda:channels_last_tf32",
 }
+
+EXTRAS = {"jax": "jax", "onnxruntime": "onnx", "openvino": "openvino", "tensorflow": "tensorflow"}
+"""The extra that brings the package of a known backend."""
 
 
 class Backend:
@@ -116,6 +123,7 @@ def load(name: str) -> Backend:
         from mcnbench.dialects.speaking import speak
 
         return speak(load(spoken), dialects.load(dialect), name)
+    refuse_missing(name)
     installed = _installed()
     registered = installed | KNOWN
     if name in registered:
@@ -127,6 +135,13 @@ def load(name: str) -> Backend:
     if _can_be_found(name):
         return Backend(name, _import(name, name))
     raise unknown("backend", name, {*KNOWN, *installed})
+
+
+def refuse_missing(name: str) -> None:
+    """Raises BadInput if that is a known backend whose package is not installed, and says which extra brings it."""
+    extra = EXTRAS.get(name.partition("@")[0])
+    if extra and util.find_spec(name.partition("@")[0]) is None:
+        raise BadInput(f"backend '{name}' needs a package that is not installed: pip install 'mcnbench[{extra}]'")
 
 
 def _installed() -> dict[str, str]:

@@ -59,10 +59,8 @@ class Trial:
         so does every bound.
         """
         options = self.case.options if options is None else options
-        if self.normwise:
-            inputs, dy = [a if a is None else _largest(a) for a in inputs], _largest(dy)
-        found = blocks.block(self.case.block).bound(inputs, options, dy, self.precision)
-        return {name: _largest(bound) * self.factor for name, bound in found.items()} if self.normwise else found
+        factor = self.factor if self.normwise else None
+        return bounds(self.case.block, inputs, options, dy, self.precision, factor)
 
     def judge(
         self,
@@ -83,6 +81,16 @@ class Trial:
             wrong = ~((got == expected) | (np.isnan(got) & np.isnan(expected)))
             raise Violated(message, name, got, wide, np.zeros(wide.shape), wrong if wrong.any() else ~wrong)
         self.tally.told(name, bool(np.any(expected)) or not expected.size)
+
+
+def bounds(
+    block: str, inputs: Arrays, options: object, dy: Array, precision: Precision, factor: float | None
+) -> dict[str, Float64]:
+    """How far y and each gradient may be from the oracle; `factor` is that of a normwise algorithm, None for others."""
+    if factor is not None:
+        inputs, dy = [a if a is None else _largest(a) for a in inputs], _largest(dy)
+    found = blocks.block(block).bound(inputs, options, dy, precision)
+    return found if factor is None else {name: _largest(bound) * factor for name, bound in found.items()}
 
 
 def _largest(a: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,19 +58,26 @@ def exact(chain: Network, graph: Network) -> dict[str, dict[str, Array]]:
 @pytest.mark.parametrize("which", ["chain", "graph"])
 @pytest.mark.parametrize(
     ("backend", "variant"),
-    [("numpy", None), ("torch", "contiguous"), ("torch", "channels_last"), ("blocks of torch", None)],
+    [
+        ("numpy", None),
+        ("torch", "contiguous"),
+        ("torch", "channels_last"),
+        ("blocks of torch", None),
+        pytest.param("jax", None, marks=pytest.mark.skipif(not find_spec("jax"), reason="JAX is not installed")),
+    ],
 )
 def test_steps_agree_with_float64(
     which: str, backend: str, variant: str | None, exact: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:
     network = request.getfixturevalue(which)
-    seen = after_steps(network, BACKENDS[backend], 3, variant=variant)
+    seen = after_steps(network, BACKENDS.get(backend) or mcnbench.backend(backend), 3, variant=variant)
     wanted = exact[network.name]
     for name in network.parameters:
         for kind in ("w", "v", "dw", "w_new", "v_new"):
             difference = np.linalg.norm(seen[f"{name}/{kind}"] - wanted[f"{name}/{kind}"])
             assert difference <= 1e-5 * np.linalg.norm(wanted[f"{name}/{kind}"]), f"{name}/{kind}"
     assert np.isclose(seen["loss"], wanted["loss"], rtol=1e-5)
+    assert seen.keys() >= wanted.keys() - {f"{name}/d{i}" for name in wanted for i in range(4)}
 
 
 def test_the_graph_by_hand(graph: Network) -> None:

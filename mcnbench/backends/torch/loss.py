@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from mcnbench.backends.torch.vjp import Result, Tensor, block, check, vjp
+from mcnbench.backends.sizes import check_labels
+from mcnbench.backends.torch.vjp import Result, Tensor, block, vjp
 
 
 def softmax(x: Tensor, *, temperature: float = 1.0) -> Result:
@@ -13,13 +14,13 @@ def softmax(x: Tensor, *, temperature: float = 1.0) -> Result:
 
 
 def log_loss(x: Tensor, labels: Tensor) -> Result:
-    _check_labels("log_loss", x, labels)
+    check_labels("log_loss", x, labels)
     # Gathered before the logarithm: its gradient at a channel of 0 would be 0 / 0.
     return vjp(lambda x, labels: -x.gather(1, labels[:, None].long()).log().sum(), x, labels)
 
 
 def softmax_log_loss(x: Tensor, labels: Tensor) -> Result:
-    _check_labels("softmax_log_loss", x, labels)
+    check_labels("softmax_log_loss", x, labels)
     return vjp(lambda x, labels: F.cross_entropy(x, labels.long(), reduction="sum"), x, labels)
 
 
@@ -34,10 +35,3 @@ def p_distance(x: Tensor, target: Tensor, *, p: float, root: bool = True) -> Res
         return torch.where(moved, torch.where(moved, d, 1).abs() ** p, 0).sum(1, keepdim=True)
 
     return block("p_distance", function, x, target, p=p, root=root)
-
-
-def _check_labels(name: str, x: Tensor, labels: Tensor) -> None:
-    """Beside the sizes the values: torch ignores pixels with the label -100."""
-    check(name, x, labels)
-    if labels.numel() and not (labels.min() >= 0 and labels.max() < x.shape[1]):
-        raise ValueError(f"x has {x.shape[1]} channels, but labels run from {int(labels.min())} to {int(labels.max())}")

@@ -7,17 +7,11 @@ from typing import Any
 
 import torch
 
-from mcnbench import blocks
+from mcnbench.backends.sizes import check
 
 Tensor = torch.Tensor
 Pullback = Callable[[Tensor], tuple[Tensor | None, ...]]
 Result = tuple[Tensor, Pullback]
-
-
-def check(name: str, *inputs: Tensor | None, **options: Any) -> None:
-    """Raises ValueError, in the words of the block's description, when the sizes do not fit."""
-    description = blocks.block(name)
-    description.output_shape([None if t is None else tuple(t.shape) for t in inputs], description.Options(**options))
 
 
 def block(name: str, function: Callable[..., Tensor], *inputs: Tensor | None, **options: Any) -> Result:

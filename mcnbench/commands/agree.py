@@ -1,0 +1,44 @@
+"""`mcnbench agree BACKEND BACKEND ...`: where, and by how much, do they differ?"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+
+@click.command("agree")
+@click.argument("backends", nargs=-1, required=True, metavar="BACKEND BACKEND ...")
+@click.option("--block", "blocks", multiple=True, metavar="NAME", help="Only this block; repeatable.")
+@click.option("--dtype", "dtypes", multiple=True, metavar="NAME", help="Repeatable.  [default: float32]")
+@click.option("--examples", type=click.IntRange(1), default=20, show_default=True, help="Cases per block.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same cases."
+)
+@click.option("--case", metavar="LINE", help="Compare on this one case, as a table prints it.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run file.  [default: runs/agree-<UTC time>.jsonl]")
+@click.option("--json", type=click.Path(path_type=Path), metavar="FILE", help="Write the result as one JSON object.")
+def command(
+    backends: tuple[str, ...],
+    blocks: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    examples: int,
+    seed: int,
+    case: str | None,
+    out: Path | None,
+    json: Path | None,
+) -> None:
+    """Where, and by how much, do backends differ on the same cases? Each pair, each block, forward and backward.
+
+    Differences are in units of the bound that holds for any right implementation, and in bits; float64 takes part.
+
+    \b
+    Exit codes: 0 all agree within their bounds; 1 some differ by more, or fail;
+    2 the call is wrong or a backend cannot run here; 3 nothing was compared.
+    """
+    # The suites import mcnbench, so they are found by name, when they run.
+    suite = import_module("suites.agreement.run")
+    settings = suite.Settings(backends, blocks, dtypes or ("float32",), examples, seed, out, json)
+    sys.exit(suite.replay(settings, case) if case else suite.agree(settings))

@@ -1,0 +1,1 @@
+"""Cross-framework comparison: the same cases, semantics and networks on several backends (`mcnbench agree`)."""

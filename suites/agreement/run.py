@@ -1,0 +1,172 @@
+"""What `mcnbench agree` does: the same cases on several backends, what each pair differs by, and the run file of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mcnbench import backends, machine, runfile
+from mcnbench.case import DTYPES, Case, parse
+from mcnbench.errors import BadInput, NothingDone, unknown
+from reports import runfile as schema
+from suites.agreement import blocks, table
+from suites.agreement.cases import drawn
+from suites.agreement.process import Process
+from suites.properties import strategies
+
+EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for; empty tuples mean all."""
+
+    backends: tuple[str, ...]
+    blocks: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ("float32",)
+    examples: int = EXAMPLES
+    seed: int = 0
+    out: Path | None = None
+    json: Path | None = None
+
+
+def agree(settings: Settings) -> int:
+    """Compares what was asked for, prints tables and findings, and returns the exit code of the command."""
+    _refuse(settings)
+    cases = {
+        (block, dtype): drawn(block, dtype, settings.examples, settings.seed)
+        for block in (settings.blocks or strategies.names())
+        for dtype in settings.dtypes
+    }
+    return _run(settings, cases, settings.out or runfile.default_path("agree"))
+
+
+def replay(settings: Settings, line: str) -> int:
+    """The one case of that line."""
+    _refuse(settings)
+    case = parse(line)
+    try:
+        _ = case.output_shape
+    except ValueError as error:
+        raise BadInput(f"the sizes of the case do not fit: {error}") from error
+    return _run(settings, {(case.block, case.dtype): [case]}, settings.out)
+
+
+def _refuse(settings: Settings) -> None:
+    if len(settings.backends) < 2:
+        raise BadInput("wanted at least two backends to compare, such as: mcnbench agree numpy torch jax")
+    for kind, given, known in (("block", settings.blocks, strategies.names()), ("dtype", settings.dtypes, DTYPES)):
+        for name in given:
+            if name not in known:
+                raise unknown(kind, name, known)
+    for kind, names in (("backend", settings.backends), ("block", settings.blocks), ("dtype", settings.dtypes)):
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise BadInput(f"{kind} '{twice[0]}' is named twice; name each once")
+
+
+def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Path | None) -> int:
+    if path:
+        runfile.refuse_existing(path)
+    began = monotonic()
+    lines: list[schema.Agreement] = []
+    overheads: list[float] = []
+    with one_thread(), started(settings.backends) as processes, _progress() as progress:
+        receipts = {process.backend: process.hello["receipt"] for process in processes}
+        task = progress.add_task("", total=sum(map(len, cases.values())))
+        with _writer(settings, path, receipts) as writer:
+            for (block, dtype), some in cases.items():
+                progress.update(task, description=block)
+                tally = blocks.run(processes, block, dtype, some, lambda: progress.advance(task))
+                overheads += tally.overheads
+                for line in tally.lines(settings.backends):
+                    lines.append(line)
+                    if writer:
+                        writer.write(line)
+    if settings.json:
+        _write_json(lines, settings, receipts)
+    table.show(lines, settings.backends, receipts, path)
+    said = f"{sum(map(len, cases.values())):,} cases in {monotonic() - began:.0f} s"
+    table.say(f"{said}; {1000 * median(overheads):.1f} ms of a case, in the median, were not the backends'")
+    return _conclude(lines)
+
+
+def _conclude(lines: Sequence[schema.Agreement]) -> int:
+    if not any(line.examples for line in lines) and not any(line.verdict == "ERROR" for line in lines):
+        raise NothingDone("no two of these backends computed a case of these blocks, so nothing was compared")
+    return int(any(line.verdict in ("DIFFER", "ERROR") for line in lines))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For the oracle: its maps are too small to share, and threads would wait for one another."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def started(names: Sequence[str]) -> Iterator[list[Process]]:
+    """A process for each backend; raises BadInput, with the extra to install, for one that cannot run here."""
+    for name in names:
+        backends.refuse_missing(name)
+    processes = [Process(name) for name in names]
+    try:
+        with ThreadPoolExecutor(len(processes)) as pool:
+            list(pool.map(Process.start, processes))
+        yield processes
+    finally:
+        for process in processes:
+            process.end()
+
+
+@contextmanager
+def _writer(settings: Settings, path: Path | None, receipts: dict[str, str]) -> Iterator[runfile.Writer | None]:
+    if path is None:
+        yield None
+        return
+    first = schema.Run(
+        experiment="agree",
+        command=" ".join(["mcnbench", *sys.argv[1:]]),
+        started=runfile.now(),
+        machine=machine.describe(),
+        versions={**machine.versions(), **receipts},
+        git=machine.git(),
+        settings={"backends": list(settings.backends), "examples": settings.examples, "seed": settings.seed},
+    )
+    with runfile.Writer.create(path, first) as writer:
+        yield writer
+
+
+def _progress() -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _write_json(lines: Sequence[schema.Agreement], settings: Settings, receipts: dict[str, str]) -> None:
+    assert settings.json
+    content = {
+        "backends": receipts,
+        "examples": settings.examples,
+        "seed": settings.seed,
+        "agreements": [line.model_dump(mode="json", exclude={"kind"}) for line in lines],
+    }
+    try:
+        settings.json.write_text(json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise BadInput(f"cannot write '{settings.json}': {error.strerror}; give another path with --json") from error
