@@ -88,6 +88,13 @@ def draw_inputs(
     return drawn
 
 
+def refuse_without_loss(network: Network) -> None:
+    """Raises BadInput for a network that does not end in a loss."""
+    end = network.layers[-1].name
+    if network.shapes()[end] != ():
+        raise BadInput(f"network '{network.name}' ends in '{end}', which is not a loss: it cannot be trained")
+
+
 class BlockSteps:
     """Training steps over a backend's blocks."""
 
@@ -159,9 +166,7 @@ class Trainer:
         images: str | None = None,
         variant: str | None = None,
     ) -> None:
-        end = network.layers[-1].name
-        if network.shapes()[end] != ():
-            raise BadInput(f"network '{network.name}' ends in '{end}', which is not a loss: it cannot be trained")
+        refuse_without_loss(network)
         self.network, self.backend, self.dtype, self.seed = network, backend, dtype, seed
         self.images, self.flops = batch, network.flops(batch)
         self.tried: dict[str, float] = {}

@@ -13,6 +13,7 @@ KINDS = {
     "layer-speed": "mcnbench.measure.layer_speed",
     "gate-power": "mcnbench.compare.power",
     "cudnn-plans": "mcnbench.measure.cudnn_plans",
+    "multi-gpu": "mcnbench.distributed.multi_gpu",
     "sequence": "mcnbench.measure.sequence",
 }
 """The programs that run experiments, by the `kind` of the experiment's file: each module has `run` and `resume`."""
@@ -29,6 +30,8 @@ KINDS = {
 @click.option("--batch", type=int, help="Images per step, instead of the experiment's.")
 @click.option("--budget", metavar="TIME", help="Bounds the whole experiment, such as 90s, 3m or 7m30s.")
 @click.option("--threads", type=int, help="Threads of every backend, instead of all cores that may be used.")
+@click.option("--workers", metavar="N,N", help="Of multi-gpu: so many processes or devices, such as 1,2,4.")
+@click.option("--sub-batch", type=int, help="Of multi-gpu: the most images that a worker holds at a time.")
 @click.option("--device", help="Where to measure: cpu (the default) or cuda.")
 @click.option(
     "--images", metavar="DIR", help="A folder of images to take crops of, instead of the photograph that ships."

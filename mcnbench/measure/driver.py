@@ -22,7 +22,7 @@ from mcnbench import runfile
 from mcnbench.measure import device, precision
 from mcnbench.measure.budget import Budget
 from mcnbench.measure.crew import Crew, Member
-from mcnbench.measure.judging import Check, Judge
+from mcnbench.measure.judging import Check, Judge, both
 from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.measure.progress import Report
 from mcnbench.network import Network
@@ -69,16 +69,8 @@ class Contestant:
 
     def conclude(self, found: schema.Verified, fresh: bool) -> None:
         """Adds what a check found, whose verdict is `before`, to what the check before the timing found."""
-        so_far = self.verified
         self.wrong = found.before != "HOLDS"
-        self.verified = found.model_copy(
-            update={
-                "before": so_far.before if fresh else found.before,
-                "after": found.before if fresh else None,
-                "error_ratio": _larger(so_far.error_ratio, found.error_ratio),
-                "error_multiple": _larger(so_far.error_multiple, found.error_multiple),
-            }
-        )
+        self.verified = both(self.verified, found, fresh)
 
     def measurement(self) -> schema.Measurement:
         return schema.Measurement(
@@ -257,7 +249,7 @@ class Driver:
         self, case: Case, contestants: list[Contestant], order: random.Random, closing: float
     ) -> tuple[float, int]:
         """Round after round while there is time; the seconds of the last one and their number."""
-        steps = _steps_a_turn([c.warmup[-1] for c in _alive(contestants)])
+        steps = steps_a_turn([c.warmup[-1] for c in _alive(contestants)])
         done, seconds = 0, 0.0
         while _alive(contestants) and self.budget.another_round(done, seconds, closing):
             began = time.monotonic()
@@ -297,10 +289,7 @@ def _alive(contestants: list[Contestant]) -> list[Contestant]:
     return [contestant for contestant in contestants if contestant.error is None and not contestant.wrong]
 
 
-def _steps_a_turn(warm: list[int]) -> int:
+def steps_a_turn(warm: list[int]) -> int:
+    """How many steps of so many nanoseconds are taken in a row."""
     shortest = min(warm, default=0)
     return next(steps for ns, steps in STEPS_A_TURN if shortest >= ns)
-
-
-def _larger(a: float | None, b: float | None) -> float | None:
-    return max((x for x in (a, b) if x is not None), default=None)

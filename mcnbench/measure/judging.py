@@ -97,3 +97,19 @@ class Judge:
         self._begin()
         for job in self._jobs:
             self._hand_over(job)
+
+
+def both(so_far: Verified, found: Verified, fresh: bool) -> Verified:
+    """A check whose verdict is `before`, added to what the check before the timing found if it was on fresh data."""
+    return found.model_copy(
+        update={
+            "before": so_far.before if fresh else found.before,
+            "after": found.before if fresh else None,
+            "error_ratio": _larger(so_far.error_ratio, found.error_ratio),
+            "error_multiple": _larger(so_far.error_multiple, found.error_multiple),
+        }
+    )
+
+
+def _larger(a: float | None, b: float | None) -> float | None:
+    return max((x for x in (a, b) if x is not None), default=None)

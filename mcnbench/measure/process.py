@@ -26,7 +26,7 @@ class WorkerFailed(Exception):
 
 
 class Worker:
-    """A fresh process that answers requests, `mcnbench.measure.worker` by default; leaving the context kills it.
+    """A fresh process that answers requests, a module of ours (worker.py) by default; leaving the context kills it.
 
     Another `program`, run in `folder`, gets the socket's number and the cores as its last two arguments.
     """
@@ -37,6 +37,7 @@ class Worker:
         cores: list[int] | None = None,
         program: list[str] | None = None,
         folder: Path | None = None,
+        module: str = "mcnbench.measure.worker",
     ) -> None:
         self._socket, theirs = socket.socketpair()
         self._unread = b""
@@ -45,7 +46,7 @@ class Worker:
             # The worker must find the packages that this process finds, and nothing else: -P keeps its folder out.
             here = os.getcwd()
             variables = {**variables, "PYTHONPATH": os.pathsep.join(place or here for place in sys.path)}
-            program = [sys.executable, "-P", "-m", "mcnbench.measure.worker"]
+            program = [sys.executable, "-P", "-m", module]
         arguments = [str(theirs.fileno()), ",".join(map(str, cores or []))]
         with theirs:
             self._process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -81,17 +82,21 @@ def read(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool)
     settings = experiment.check(Settings, {"threads": machine.cores_allowed(), **content, "name": name, **given}, where)
     if settings.threads < 1:
         raise BadInput(f"wanted at least 1 thread, got {settings.threads}")
-    for option in ("networks", "backends"):
-        values = getattr(settings, option)
-        twice = [value for value in values if values.count(value) > 1]
-        if twice:
-            raise BadInput(f"'{twice[0]}' is named twice among the {option}; name each once")
+    named_once({"networks": settings.networks, "backends": settings.backends})
     some_time(settings.budget)
     if settings.batch == 0:
         raise NothingDone("nothing to run: a batch of 0 images")
     if settings.batch != "published" and settings.batch < 0:
         raise BadInput(f"wanted a batch of at least 1 image, got {settings.batch}")
     return settings
+
+
+def named_once(options: Mapping[str, Sequence[Any]]) -> None:
+    """Raises BadInput for a value that one of the options has twice."""
+    for option, values in options.items():
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise BadInput(f"'{twice[0]}' is named twice among the {option}; name each once")
 
 
 def some_time(seconds: float) -> float:

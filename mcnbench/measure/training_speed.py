@@ -73,7 +73,7 @@ def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
     cases = [case for case in every if not _complete(case, begun, settings)]
     if not cases:
         raise NothingDone(f"nothing left to run: '{begun.path}' has all of its {len(every)} cases")
-    _refuse_another_machine(begun)
+    refuse_another_machine(begun)
     if "budget" in given:
         settings.budget = some_time(duration.seconds(given["budget"]))
     else:
@@ -244,7 +244,7 @@ def _complete(case: Case, begun: schema.RunFile, settings: Settings) -> bool:
     return found.issuperset(settings.backends)
 
 
-def _refuse_another_machine(begun: schema.RunFile) -> None:
+def refuse_another_machine(begun: schema.RunFile) -> None:
     """Samples of two machines, or of two versions, in one file would be compared with each other."""
     here = {**machine.versions(), "cpu": machine.cpu_model(), "git commit": machine.git().get("commit")}
     there = {**begun.run.versions, "cpu": begun.run.machine.get("cpu"), "git commit": begun.run.git.get("commit")}

@@ -82,17 +82,21 @@ class Work:
         return {}
 
     def warm_up(self) -> dict[str, Any]:
-        """Steps until the time is stable; from then on peak memory counts, and garbage collection is off."""
+        """Steps until the time is stable."""
+        self.settle()
+        ns = [self._timed()]
+        while sum(ns) < WARM_NS:
+            ns.append(self._timed())
+        return {"ns": ns}
+
+    def settle(self) -> None:
+        """From here on peak memory counts, and garbage collection is off."""
         gc.collect()
         _give_memory_back()  # of the variants that were tried, and of the check
         Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is held now
         getattr(self._backend, "reset_peak_bytes", _nothing)()
         gc.freeze()
         gc.disable()
-        ns = [self._timed()]
-        while sum(ns) < WARM_NS:
-            ns.append(self._timed())
-        return {"ns": ns}
 
     def steps(self, count: int) -> dict[str, Any]:
         """Times so many steps, each for itself."""

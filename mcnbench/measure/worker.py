@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,23 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Answers requests until the harness closes the socket."""
+    """What the harness starts."""
+
+    def work() -> Any:
+        from mcnbench.measure.work import Work
+
+        return Work()
+
+    serve(work)
+
+
+def serve(make: Callable[[], Any]) -> None:
+    """Answers requests until the harness closes the socket, each by the method of that name of what `make` makes."""
     connection, cores = int(sys.argv[1]), sys.argv[2]
     _end_with_the_harness()
     if cores:
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-    from mcnbench.measure.work import Work
-
-    work = Work()
+    work = make()
     with socket.socket(fileno=connection) as channel, channel.makefile("rwb") as stream:
         for line in stream:
             request: dict[str, Any] = json.loads(line)

@@ -1,0 +1,99 @@
+"""What an experiment of kind "multi-gpu" is asked to do: the keys of its file, changed by the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from mcnbench import duration, experiment, machine, network
+from mcnbench.errors import BadInput
+from mcnbench.measure.judging import Check
+from mcnbench.measure.settings import named_once, some_time
+
+
+class Settings(BaseModel):
+    """The keys of the experiment's file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    title: str = ""
+    networks: list[str] = Field(min_length=1)
+    backends: list[str] = Field(min_length=1)
+    workers: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    """How many processes or devices share the batch, each number a case."""
+    batches: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """Images per step of all workers together, by network; else the published batch of the network's file."""
+    batch: Annotated[int, Field(ge=1)] | None = None
+    """The same for all networks."""
+    sub_batch: int = Field(ge=1)
+    dtype: Literal["float32", "float64"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    budget: float
+    time_limit: float
+    seed: int = 0
+    threads: int = Field(ge=1)
+    """Of each worker."""
+    images: str | None = None
+    inherit_env: bool = False
+    check: Check = Check()
+    precision: float = Field(default=0.01, gt=0)
+
+    @field_validator("budget", "time_limit", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any) -> Any:
+        return duration.seconds(value) if isinstance(value, str) else value
+
+    def batch_of(self, net: network.Network) -> int:
+        """Images per step of a network."""
+        return self.batch or self.batches.get(net.name, net.batch)
+
+
+class Changes(BaseModel):
+    """What `--device cuda` and `--quick` may change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    networks: list[str] | None = None
+    backends: list[str] | None = None
+    workers: list[int] | None = None
+    batches: dict[str, int] | None = None
+    sub_batch: int | None = None
+    budget: str | float | None = None
+
+
+def read(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool) -> Settings:
+    """The file's keys, changed by `--quick` and then by the options given; what cannot be measured is refused.
+
+    Threads not given are shared fairly: each of the most workers gets as many, and fewer workers get no more, so that
+    all of them have the same.
+    """
+    where = f"experiment '{name}'"
+    content = {key: value for key, value in content.items() if key != "kind"}
+    asked = {"cuda": given.get("device", content.get("device")) == "cuda", "quick": quick}
+    for table, wanted in asked.items():
+        changes = experiment.check(Changes, content.pop(table, {}), f"{where}, table '{table}'")
+        if wanted:
+            content |= changes.model_dump(exclude_none=True)
+    if isinstance(given.get("workers"), str):
+        given = given | {"workers": numbers(given["workers"])}
+    content |= given | {"name": name}
+    most = max([n for n in content.get("workers", []) if isinstance(n, int)], default=1)
+    content.setdefault("threads", max(1, machine.cores_allowed() // max(1, most)))
+    settings = experiment.check(Settings, content, where)
+    named_once({"networks": settings.networks, "backends": settings.backends, "workers": settings.workers})
+    some_time(settings.budget)
+    settings.workers.sort()
+    return settings
+
+
+def numbers(text: str) -> list[int]:
+    """The numbers of a text such as "1,2,4"; raises BadInput."""
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise BadInput(f"wanted numbers of workers such as 1,2,4, got '{text}'")
+    return found
