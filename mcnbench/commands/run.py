@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,11 @@ def command(experiment: str | None, out: Path | None, resume: Path | None, quick
     from mcnbench.errors import BadInput, unknown
 
     given = {name: value for name, value in options.items() if value is not None and value != () and value is not False}
+    if resume is not None and "TORCHELASTIC_RUN_ID" in os.environ and os.environ["RANK"] != "0":
+        from mcnbench.distributed import station
+
+        station.serve()  # torchrun started us as one of several; the run file is on the first machine only
+        return
     if resume is not None:
         begun = runfile.read(resume)
         kind = begun.run.experiment

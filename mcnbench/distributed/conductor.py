@@ -194,11 +194,7 @@ class Conductor:
         )
         entry.details = {
             "ranks": [a | b for a, b in zip(joined, shared, strict=True)],
-            "notes": [
-                note
-                for note in (pinning.shared(ranks, self.threads, pinning.allowed()), _dialect(group.network, ranks))
-                if note
-            ],
+            "notes": [note for note in (pinning.shared(_hosts(joined)), _dialect(group.network, ranks)) if note],
         }
         said = f"{receipt}, {variant}" if variant else receipt
         entry.launch = entry.launch.model_copy(update={"receipt": f"{said}, {joined[0]['engine']}"})
@@ -329,6 +325,14 @@ def width(measurements: Sequence[schema.Measurement]) -> float:
 def _slowest(by_rank: Sequence[Sequence[int]]) -> list[int]:
     """A step is as long as its slowest rank's."""
     return [max(ns) for ns in zip(*by_rank, strict=True)]
+
+
+def _hosts(joined: Sequence[dict[str, Any]]) -> dict[str, list[list[int]]]:
+    """The cores of each rank, by host."""
+    hosts: dict[str, list[list[int]]] = {}
+    for answer in joined:
+        hosts.setdefault(answer["host"], []).append(answer["cores"])
+    return hosts
 
 
 def _dialect(network: Network, workers: int) -> str | None:

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import click
 
@@ -24,6 +25,7 @@ from mcnbench.distributed.conductor import Conductor, Group, width
 from mcnbench.distributed.settings import Settings, read
 from mcnbench.distributed.shares import shares
 from mcnbench.distributed.team import Local, Member
+from mcnbench.distributed.torchrun import Stations, joined
 from mcnbench.errors import BadInput, NothingDone
 from mcnbench.measure import environment, surroundings
 from mcnbench.measure.budget import ROUNDS, Budget
@@ -49,7 +51,13 @@ LOCALHOST = "127.0.0.1"
 def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, path: Path) -> None:
     """Runs the experiment of that name and file content, changed by what the command line gave, into a new run file."""
     began = time.monotonic()
-    settings = read(name, content, given, quick)
+    place = joined()
+    if place is not None and place.rank > 0:
+        from mcnbench.distributed import station  # which needs torch
+
+        station.serve()
+        return
+    settings = read(name, content, given, quick, place)
     groups = _groups(settings)
     runfile.refuse_existing(path)
     _refuse(settings, groups)
@@ -58,8 +66,8 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     first = first.model_copy(update={"environment": first.environment | {"cores": pinning.allowed()}})
     with surroundings.interruptible(path), Report(settings.budget) as report:
         surroundings.say_what_is_odd(workers, first.machine, report)
-        with _judge(settings) as judge, runfile.Writer.create(path, first) as writer:
-            _measure(settings, groups, {}, workers, judge, writer, report, began)
+        with Hall(settings, place) as hall, _judge(settings) as judge, runfile.Writer.create(path, first) as writer:
+            _measure(settings, groups, {}, hall, judge, writer, report, began)
     _conclude(path)
 
 
@@ -83,9 +91,45 @@ def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
         launches[name] = max(launches.get(name, 0), m.launch + 1)
     with surroundings.interruptible(begun.path), Report(settings.budget) as report:
         surroundings.say_what_is_odd(workers, machine.describe(), report)
-        with _judge(settings) as judge, runfile.Writer.resume(begun.path, surroundings.command()) as writer:
-            _measure(settings, groups, launches, workers, judge, writer, report, began)
+        with (
+            Hall(settings, joined()) as hall,
+            _judge(settings) as judge,
+            runfile.Writer.resume(begun.path, surroundings.command()) as writer,
+        ):
+            _measure(settings, groups, launches, hall, judge, writer, report, began)
     _conclude(begun.path)
+
+
+class Hall:
+    """Where the ranks are started: on this machine, or by the stations that torchrun started; these go on leaving."""
+
+    def __init__(self, settings: Settings, place: Stations | None) -> None:
+        self._about = (settings.threads, settings.device, settings.inherit_env)
+        self._place, self._post = place, None
+        self.address = LOCALHOST
+        if place is not None:
+            from mcnbench.distributed import station  # which needs torch
+
+            self._post = station.Post(station.meet(), place)
+            self._station = station
+            self.address = place.address
+
+    def start(self, workers: int, rank: int) -> Member:
+        """A rank's process, one of so many workers."""
+        if self._place is None or self._post is None:
+            return Local.of(rank, workers, *self._about)
+        if rank == 0:
+            return Local.of(self._place.local_rank, self._place.local_ranks, *self._about)
+        return self._station.Remote(self._post, rank, *self._about)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._post is not None:
+            self._post.part()
 
 
 def _groups(settings: Settings) -> list[Group]:
@@ -136,7 +180,7 @@ def _measure(
     settings: Settings,
     groups: list[Group],
     launches: dict[str, int],
-    variables: environment.Environment,
+    hall: Hall,
     judge: Judge,
     writer: runfile.Writer,
     report: Report,
@@ -152,16 +196,9 @@ def _measure(
         f"{len(groups)} group{'s' * (len(groups) > 1)} of {', '.join(map(str, settings.workers))} workers with "
         f"{settings.threads} thread{'s' * (settings.threads > 1)} each"
     )
-    if doubt := pinning.shared(max(settings.workers), settings.threads, pinning.allowed()):
-        report.say(f"note: {doubt}")
-
-    def start(workers: int, rank: int) -> Member:
-        cores = pinning.cores(rank, workers, settings.threads, pinning.allowed())
-        return Local(variables.variables, cores, rank if settings.device == "cuda" else None)
-
     conductor = Conductor(
-        start=start,
-        address=LOCALHOST,
+        start=hall.start,
+        address=hall.address,
         workers=settings.workers,
         threads=settings.threads,
         sub_batch=settings.sub_batch,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def cores(rank: int, workers: int, threads: int, allowed: Sequence[int]) -> list[int]:
@@ -16,14 +16,17 @@ def cores(rank: int, workers: int, threads: int, allowed: Sequence[int]) -> list
     return sorted({allowed[(rank * threads + i) % len(allowed)] for i in range(threads)})
 
 
-def shared(workers: int, threads: int, allowed: Sequence[int]) -> str | None:
-    """What the table must say where workers have not cores enough; None where they have."""
-    if workers * threads <= len(allowed):
-        return None
-    return (
-        f"{workers} workers of {threads} thread{'s' * (threads > 1)} on {len(allowed)} core{'s' * (len(allowed) > 1)}: "
-        "this measures correctness, not scaling"
-    )
+def shared(hosts: Mapping[str, Sequence[Sequence[int]]]) -> str | None:
+    """What the table must say where workers share cores, of the cores of each worker of each host; else None."""
+    for host, lists in hosts.items():
+        found = {core for cores in lists for core in cores}
+        if sum(map(len, lists)) > len(found):
+            here = f" of {host}" if len(hosts) > 1 else ""
+            return (
+                f"{len(lists)} workers on {len(found)} core{'s' * (len(found) > 1)}{here}: this measures correctness, "
+                "not scaling"
+            )
+    return None
 
 
 def allowed() -> list[int]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mcnbench import duration, experiment, machine, network
+from mcnbench.distributed.torchrun import Stations
 from mcnbench.errors import BadInput
 from mcnbench.measure.judging import Check
 from mcnbench.measure.settings import named_once, some_time
@@ -63,8 +64,9 @@ class Changes(BaseModel):
     budget: str | float | None = None
 
 
-def read(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool) -> Settings:
-    """The file's keys, changed by `--quick` and then by the options given; what cannot be measured is refused.
+def read(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, place: Stations | None) -> Settings:
+    """The file's keys, changed by `--quick` and then by the options given; what cannot be measured is refused. Where
+    torchrun started us, the numbers of workers are 1 and all, unless they are given.
 
     Threads not given are shared fairly: each of the most workers gets as many, and fewer workers get no more, so that
     all of them have the same.
@@ -78,13 +80,18 @@ def read(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool)
             content |= changes.model_dump(exclude_none=True)
     if isinstance(given.get("workers"), str):
         given = given | {"workers": numbers(given["workers"])}
+    if place is not None:
+        content["workers"] = sorted({1, place.ranks})
     content |= given | {"name": name}
     most = max([n for n in content.get("workers", []) if isinstance(n, int)], default=1)
-    content.setdefault("threads", max(1, machine.cores_allowed() // max(1, most)))
+    here = most if place is None else place.local_ranks
+    content.setdefault("threads", max(1, machine.cores_allowed() // max(1, here)))
     settings = experiment.check(Settings, content, where)
     named_once({"networks": settings.networks, "backends": settings.backends, "workers": settings.workers})
     some_time(settings.budget)
     settings.workers.sort()
+    if place is not None and settings.workers[-1] > place.ranks:
+        raise BadInput(f"wanted at most {place.ranks} workers, as torchrun started so many, got {settings.workers[-1]}")
     return settings
 
 

@@ -7,6 +7,7 @@ named in one sentence, and all ranks are ended, so that nothing of them remains.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -14,8 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from mcnbench.distributed import progress
+from mcnbench.distributed import pinning, progress
 from mcnbench.distributed.failure import LOST
+from mcnbench.measure import environment
 from mcnbench.measure.process import Worker
 
 GRACE = 3.0
@@ -61,6 +63,13 @@ class Local:
         self._worker = Worker(variables, cores, module=MODULE)
         self._worker.send("prepare", path=str(self._counter), gpu=gpu)
         self._prepared = False
+
+    @classmethod
+    def of(cls, rank: int, ranks: int, threads: int, device: str, inherit: bool) -> Self:
+        """One of so many ranks of this machine, on cores of its own while there are enough."""
+        cores = pinning.cores(rank, ranks, threads, pinning.allowed())
+        variables = environment.clean(os.environ, threads, inherit).variables
+        return cls(variables, cores, rank if device == "cuda" else None)
 
     @property
     def pid(self) -> int:
