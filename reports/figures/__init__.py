@@ -1,5 +1,6 @@
 """Figures of the tables of `reports.tables`: one function per figure, DataFrame -> matplotlib Figure."""
 
+from reports.figures.agreement import agreement, errors_by_block
 from reports.figures.bars import MOST_PANELS, PANEL, images_per_second, ratios
 from reports.figures.curves import history, scaling
 from reports.figures.errors import errors
@@ -12,7 +13,9 @@ __all__ = [
     "INK",
     "MOST_PANELS",
     "PANEL",
+    "agreement",
     "errors",
+    "errors_by_block",
     "history",
     "images_per_second",
     "ratios",

@@ -50,8 +50,8 @@ def show(lines: Sequence[Agreement], backends: Sequence[str], receipts: Mapping[
 
 
 def _matrix(lines: Sequence[Agreement], backends: Sequence[str], direction: str) -> Table:
-    """Over all blocks: the largest difference over the bound, and the fewest bits that a block has in the median."""
-    title = f"\n{direction}, all blocks: largest difference / bound, fewest bits (a block's median), same bits"
+    """Over all blocks: the largest difference over the bound, and the fewest bits in which they agree."""
+    title = f"\n{direction}, all blocks: largest difference / bound, fewest bits that agree, cases with the same bits"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1), header_style="bold")
     table.add_column("")
     for name in (ORACLE, *backends):
@@ -67,7 +67,7 @@ def _cell(lines: Sequence[Agreement]) -> Text:
     if not lines:
         return Text("–", "dim")
     worst = max(line.worst_ratio or 0 for line in lines)
-    bits = min(line.median_bits or 0 for line in lines)
+    bits = min(line.worst_bits or 0 for line in lines)
     equal, cases = sum(line.equal for line in lines), sum(line.examples for line in lines)
     return Text(f"{number(worst)} {bits:.0f} {equal / cases:.0%}", "bold red" if worst > 1 else "")
 
