@@ -17,7 +17,8 @@ KEY = ["block", "direction", "dtype", "backend", "other"]
 LEGEND = [
     "error / bound: the largest difference, in units of the sum of both bounds; two right results are below 1. "
     "float64 is the oracle.",
-    "bits: they agree in b bits where |a - b| is at most 2^-b of the result's largest magnitude; the fewest of all cases.",
+    "bits: they agree in b bits where |a - b| is at most 2^-b of the result's largest magnitude; the fewest of all "
+    "cases.",
     "same bits: the share of cases that are equal bit for bit.",
 ]
 

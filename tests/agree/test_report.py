@@ -69,7 +69,7 @@ def test_the_figures_say_every_number(file: RunFile) -> None:
     assert part is not None
     svg = {drawing.key: figures.save(drawing.draw(), "svg").decode() for drawing in part.drawings}
     assert set(svg) == {"forward", "blocks"}
-    for words in ("22 bits", "2 bits", "3.50", "7.50"):
+    for words in ("3 bits", "20 bits", "2 bits", "3.50", "7.50"):
         assert f">{words}<" in svg["forward"]
     assert ">0.75<" in svg["blocks"]
 
