@@ -86,38 +86,6 @@ def training_speed(frame: pd.DataFrame, peer: str = PEER) -> pd.DataFrame:
     return _beside(table[columns], peer)
 
 
-def multi_gpu(frame: pd.DataFrame) -> pd.DataFrame:
-    """Table 1.2 of the MatConvNet manual: images/s on several devices or processes, one row per network, backend and
-    number of workers, beside the published numbers ("published cuDNN"); published numbers of workers that were not
-    measured have rows of their own, whose state is "not measured".
-
-    speed_up is over the fewest workers that were measured, and efficiency is speed_up over what as many more workers
-    would give at best.
-    """
-    table = measured(frame[frame["experiment"] == "multi-gpu"])
-    first = table.sort_values("workers").groupby(["network", "backend", "batch", "device"], sort=False, observed=True)
-    table["speed_up"] = table["images_per_second"] / first["images_per_second"].transform("first")
-    table["efficiency"] = table["speed_up"] / (table["workers"] / first["workers"].transform("first"))
-    rows = published.numbers()
-    rows = rows[(rows["experiment"] == "multi-gpu") & rows["network"].isin(table["network"])]
-    known = rows.set_index(["network", "workers"])["value"]
-    table["published cuDNN"] = [known.get(key, np.nan) for key in zip(table["network"], table["workers"], strict=True)]
-    here = set(zip(table["network"], table["workers"], strict=True))
-    missing = [
-        {"network": row.network, "batch": row.batch, "workers": row.workers, "published cuDNN": row.value}
-        | {"rounds": 0, "state": "not measured", "reason": ""}
-        for row in rows.itertuples()
-        if (row.network, row.workers) not in here
-    ]
-    if missing:
-        table = pd.concat([table, pd.DataFrame(missing)], ignore_index=True)
-    table["threads"] = table["threads"].astype("Int64")
-    table = table.sort_values(["network", "backend", "workers"], kind="stable", ignore_index=True)
-    speed = ["images_per_second", "images_per_second_low", "images_per_second_high", "speed_up", "efficiency"]
-    where = [*_WHERE, "published cuDNN", "backend"]
-    return table[["network", "batch", "workers", *where, *speed, "peak_bytes", "rounds", "state", "reason"]]
-
-
 def cases(frame: pd.DataFrame, peer: str = PEER) -> pd.DataFrame:
     """Time per case and backend: the table for every experiment that has none of its own, and for other tools' results.
 

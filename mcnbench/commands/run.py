@@ -63,7 +63,8 @@ def command(experiment: str | None, out: Path | None, resume: Path | None, quick
         kind = begun.run.experiment
         refused = [name for name in given if name != "budget"] + ["out"] * (out is not None) + ["quick"] * quick
         if refused:
-            names = ", ".join("--" + name.replace("_", "-").removesuffix("s") for name in refused)
+            repeatable = {"backends": "backend", "networks": "network"}
+            names = ", ".join("--" + repeatable.get(name, name).replace("_", "-") for name in refused)
             raise BadInput(f"--resume goes on with what '{resume}' was asked to do: leave out {names}")
         if experiment is not None and experiment not in (kind, begun.run.settings.get("name")):
             raise BadInput(f"'{resume}' is a run of {begun.run.settings.get('name', kind)}, not of {experiment}")

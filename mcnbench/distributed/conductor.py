@@ -197,7 +197,7 @@ class Conductor:
             "notes": [note for note in (pinning.shared(_hosts(joined)), _dialect(group.network, ranks)) if note],
         }
         said = f"{receipt}, {variant}" if variant else receipt
-        entry.launch = entry.launch.model_copy(update={"receipt": f"{said}, {joined[0]['engine']}"})
+        entry.launch = entry.launch.model_copy(update={"receipt": said})
 
     def _verify(self, group: Group, entries: Sequence[Entry], fresh: bool) -> None:
         """Holds every team to the blocks' bounds, to one process, and its ranks to each other."""

@@ -277,14 +277,20 @@ def _complete(group: Group, begun: schema.RunFile, settings: Settings) -> bool:
 
 def _conclude(path: Path) -> None:
     """Prints the table; exits with 1 if a case failed or was wrong, with 3 if none has a time."""
-    from reports import frames, tables, text
+    from reports import frames, scaling, text
+    from reports.parts import devices
 
     begun = runfile.read(path)
-    table = tables.multi_gpu(frames.samples([begun]))
+    table = scaling.multi_gpu(frames.samples([begun]), [begun])
     click.echo(text.as_text(table))
+    for sentence in scaling.notes([begun]):
+        click.echo(f"\n{sentence}")
+    further = scaling.predictions([begun])
+    if len(further):
+        click.echo(f"\nPREDICTED, not measured. {devices.headline(further)}\n")
+        click.echo(text.as_text(further))
     click.echo(f"\nall samples: {path}", err=True)
-    ours = table[table["backend"].notna()]
-    good = ours["state"] == "ok"
+    good = table.loc[table["backend"].notna(), "state"] == "ok"
     if not good.any():
         raise NothingDone("nothing was measured: no case was verified and timed; the reasons are above")
     if not good.all():

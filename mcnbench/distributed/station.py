@@ -1,4 +1,4 @@
-"""Ranks on several machines: each process that torchrun starts is a station, which keeps one rank for the conductor.
+"""Ranks on several machines: each process that torchrun starts is a station, which keeps ranks for the conductor.
 
     torchrun --nnodes 2 --node-rank 0 --nproc-per-node 4 --master-addr HOST --master-port PORT -m mcnbench run multi-gpu
 
@@ -35,11 +35,12 @@ def meet() -> Any:
 
 
 def serve() -> None:
-    """Keeps a rank for the conductor until it says that it needs none any more."""
+    """Keeps ranks for the conductor, one for each team that it has, until it says that it needs none any more."""
     place, store = joined(), meet()
     assert place is not None
-    answers, rank = store.clone(), None
-    with ThreadPoolExecutor(1) as reporter:
+    answers: Any = store.clone()
+    ranks: dict[int, Local] = {}
+    with ThreadPoolExecutor(16) as reporters:
         for number in range(1 << 62):
             key = f"do/{place.rank}/{number}"
             store.wait([key], FOREVER)
@@ -49,30 +50,33 @@ def serve() -> None:
             if what == "part":
                 break
             if what == "start":
-                rank = Local.of(place.local_rank, place.local_ranks, **request)
-            elif what == "end" and rank is not None:
-                rank.end()  # whereupon the reporter, if it waits for the rank, reports that
-            elif rank is not None:
-                reporter.submit(_report, answers, place.rank, number, rank, what, request)
-    if rank is not None:
-        rank.end()
+                ranks[number] = Local.of(place.local_rank, place.local_ranks, **request)
+                continue
+            rank = ranks[request.pop("of")]
+            if what == "end":
+                rank.end()  # whereupon a reporter that waits for it reports that
+            else:
+                reporters.submit(_report, answers, f"{place.rank}/{number}", rank, what, request)
+        for rank in ranks.values():
+            rank.end()
     store.set(f"parted/{place.rank}", "yes")
 
 
-def _report(store: Any, place: int, number: int, rank: Local, what: str, request: dict[str, Any]) -> None:
-    limit = request.pop("limit")
+def _report(store: Any, name: str, rank: Local, what: str, request: dict[str, Any]) -> None:
+    """Hands over the answer to the request of that name, and until then the rank's condition."""
     with ThreadPoolExecutor(1) as asking:
-        answer = asking.submit(_ask, rank, what, request, limit)
+        answer = asking.submit(_ask, rank, what, request)
         while wait([answer], EVERY).not_done:
-            store.set(f"condition/{place}", json.dumps(rank.condition()))
+            store.set(f"condition/{name}", json.dumps(rank.condition()))
     error = answer.exception()
     said = {"failed": str(error)} if error is not None else {"answer": answer.result()}
-    store.set(f"answer/{place}/{number}", json.dumps(said))
+    store.set(f"answer/{name}", json.dumps(said))
 
 
-def _ask(rank: Local, what: str, request: dict[str, Any], limit: float) -> dict[str, Any]:
+def _ask(rank: Local, what: str, request: dict[str, Any]) -> dict[str, Any]:
+    """It waits as long as it takes; the conductor ends the rank."""
     rank.send(what, **request)
-    return rank.receive(limit)
+    return rank.receive(FOREVER.total_seconds())
 
 
 class Post:
@@ -100,20 +104,21 @@ class Post:
 
 
 class Remote:
-    """The rank of another station, as the conductor sees it."""
+    """A rank of another station, as the conductor sees it."""
 
     def __init__(self, post: Post, station: int, threads: int, device: str, inherit: bool) -> None:
         self._post, self._station, self._ended = post, station, False
         self._store, self._aside = post.store.clone(), post.store.clone()
-        self._store.set(f"condition/{station}", json.dumps(Condition("?", -1)))
-        post.tell(station, {"do": "start", "threads": threads, "device": device, "inherit": inherit})
+        about = {"threads": threads, "device": device, "inherit": inherit}
+        self._started = post.tell(station, {"do": "start", **about})
+        self._name = ""
 
     def send(self, what: str, **fields: Any) -> None:
-        """The station waits for its rank as long as it takes; the conductor ends it."""
-        self._number = self._post.tell(self._station, {"do": what, **fields, "limit": FOREVER.total_seconds()})
+        number = self._post.tell(self._station, {"do": what, "of": self._started, **fields})
+        self._name = f"{self._station}/{number}"
 
     def receive(self, limit: float) -> dict[str, Any]:
-        key = f"answer/{self._station}/{self._number}"
+        key = f"answer/{self._name}"
         try:
             self._store.wait([key], timedelta(seconds=limit))
         except RuntimeError as error:  # torch's store has no narrower one
@@ -126,9 +131,10 @@ class Remote:
         return answer
 
     def condition(self) -> Condition:
-        return Condition(*json.loads(self._aside.get(f"condition/{self._station}")))
+        key = f"condition/{self._name}"
+        return Condition(*json.loads(self._aside.get(key))) if self._aside.check([key]) else Condition("?", -1)
 
     def end(self) -> None:
         if not self._ended:
             self._ended = True
-            self._post.tell(self._station, {"do": "end"})
+            self._post.tell(self._station, {"do": "end", "of": self._started})

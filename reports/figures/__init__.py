@@ -2,7 +2,7 @@
 
 from reports.figures.agreement import agreement, errors_by_block
 from reports.figures.bars import MOST_PANELS, PANEL, images_per_second, ratios
-from reports.figures.curves import history, scaling
+from reports.figures.curves import history, predicted, scaling
 from reports.figures.errors import errors
 from reports.figures.style import COLOURS, FAINT, FORMATS, INK, save
 
@@ -18,6 +18,7 @@ __all__ = [
     "errors_by_block",
     "history",
     "images_per_second",
+    "predicted",
     "ratios",
     "save",
     "scaling",

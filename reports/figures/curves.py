@@ -14,7 +14,7 @@ from reports.figures.style import FAINT, INK, STYLE, colours, name
 
 
 def scaling(table: pd.DataFrame) -> Figure:
-    """Images per second over the number of devices or processes (`tables.multi_gpu`): a line per backend with its 95%
+    """Images per second over the number of devices or processes (`scaling.multi_gpu`): a line per backend with its 95%
     intervals, dotted where it would be if each device brought as much as the first; what was published is dashed."""
     networks = list(table.groupby("network", sort=False, observed=True))[:MOST_PANELS]
     paint = colours([str(backend) for backend in table["backend"].dropna()])
@@ -44,6 +44,38 @@ def scaling(table: pd.DataFrame) -> Figure:
             axes.set_ylim(bottom=0)
             _label(axes, ends)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
+        return figure
+
+
+def predicted(table: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
+    """Images per second over the number of devices, both logarithmic: what was measured (`scaling.multi_gpu`) filled
+    and joined, what is predicted (`scaling.predictions`) empty and dotted; a thin line is as much for each as one."""
+    networks = list(predictions.groupby("network", sort=False, observed=True))[:MOST_PANELS]
+    paint = colours([str(backend) for backend in predictions["backend"]])
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.8, 3.0 * len(networks)), layout="constrained")
+        for i, (network, rows) in enumerate(networks):
+            axes = figure.add_subplot(len(networks), 1, i + 1)
+            good = table[(table["network"] == network) & (table["state"] == "ok")]
+            for backend, further in rows.groupby("backend", sort=False, observed=True):
+                colour = paint[str(backend)]
+                ours = good[good["backend"] == backend]
+                x, y = ours["workers"].to_numpy(float), ours["images_per_second"].to_numpy(float)
+                axes.plot(x, y, color=colour, marker="o", markersize=4, label=name(str(backend)))
+                x, y = further["workers"].to_numpy(float), further["predicted"].to_numpy(float)
+                axes.plot(
+                    x, y, color=colour, linestyle=":", marker="o", markersize=4, markerfacecolor="none",
+                    label=f"{name(str(backend))}, predicted",
+                )  # fmt: skip
+                axes.plot(x, y[0] * x / x[0], color=FAINT, linewidth=0.6)
+            axes.set_title(name(published.title(str(network))))
+            axes.set_xlabel("devices or processes")
+            axes.set_ylabel("images/s")
+            axes.set_xscale("log", base=2)
+            axes.set_yscale("log")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.legend(fontsize=8)
             axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
         return figure
 

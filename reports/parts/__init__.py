@@ -24,6 +24,7 @@ def parts(files: Sequence[RunFile], running: bool = False) -> list[Part]:
         speed.part(frame, files),
         layers.part(frame, files),
         devices.part(frame, files),
+        devices.prediction(frame, files),
         checks.part(verdicts, files),
         checks.details(verdicts),
         agreement.part(files),

@@ -89,11 +89,16 @@ def _steps(job: Job, parameters: Any, inputs: Any, rank: int, ranks: int) -> tup
     return ParallelBlockSteps(net, backend, parameters, pieces, job.batch, alone=ranks == 1, bucket_bytes=few), pieces
 
 
-def together(work: Callable[..., Any], ranks: int, *arguments: Any) -> list[Any]:
-    """`work(*arguments, rank, ranks)` of so many processes that torch.distributed joins; their results, by rank."""
+def free_port() -> int:
+    """A port that nobody uses now."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def together(work: Callable[..., Any], ranks: int, *arguments: Any) -> list[Any]:
+    """`work(*arguments, rank, ranks)` of so many processes that torch.distributed joins; their results, by rank."""
+    port = free_port()
     pipes, processes = [], []
     for rank in range(ranks):
         mine, theirs = FROM_A_FORK.Pipe()
