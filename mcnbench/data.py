@@ -44,6 +44,7 @@ KINDS = {
     "quantised": Kind("x odd multiples of 1/8, the target even ones; perturbations of 1/64 are exact"),
     "fractions": Kind("x multiples of 1/32 between 1/4 and 1; perturbations of 1/64 are exact"),
     "nan": Kind("x normal with some NaN"),
+    "subnormal": Kind("x and the rest below the smallest normal number of the dtype, not 0"),
 }
 
 
@@ -157,6 +158,9 @@ def _other(rng: Generator, shape: Shape, kind: str, limit: Limit, dtype: str) ->
             return _signs(rng, shape) * 10 ** rng.uniform(-decades, decades, shape)
         case "quantised":
             return (2 * rng.integers(-8, 8, shape) + 1) / 8
+        case "subnormal":
+            limits = np.finfo(dtype)
+            return _signs(rng, shape) * rng.integers(1, 100, shape) * float(limits.smallest_subnormal)
         case _:
             return rng.normal(size=shape)
 

@@ -220,6 +220,23 @@ class Agreement(Line):
     """The case of the worst difference."""
 
 
+class Semantic(Line):
+    """What a backend's own operation does where frameworks mean different things, found by asking it."""
+
+    kind: Literal["semantic"] = "semantic"
+    probe: str
+    question: str
+    backend: str
+    receipt: str
+    answer: str
+    reason: str | None = None
+    """Why there is no answer."""
+    dialects: list[str] = []
+    """Those that say the same."""
+    reproduce: str
+    """The case."""
+
+
 class End(Line):
     """The last line."""
 
@@ -238,6 +255,7 @@ KINDS: dict[str, type[Line]] = {
     "verdict": BlockVerdict,
     "trial": Trial,
     "agreement": Agreement,
+    "semantic": Semantic,
     "end": End,
 }
 
@@ -257,6 +275,7 @@ class RunFile:
     """What a reader should be told: a last line that was cut off, launches that were interrupted, resumptions."""
     trials: tuple[Trial, ...] = ()
     agreements: tuple[Agreement, ...] = ()
+    semantics: tuple[Semantic, ...] = ()
 
     @property
     def limit(self) -> float | None:
@@ -305,6 +324,7 @@ def read(path: Path | str) -> RunFile:
         tuple(notes),
         tuple(line for line in rest if isinstance(line, Trial)),
         tuple(line for line in rest if isinstance(line, Agreement)),
+        tuple(line for line in rest if isinstance(line, Semantic)),
     )
 
 

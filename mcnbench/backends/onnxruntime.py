@@ -25,7 +25,8 @@ def set_threads(threads: int) -> None:
     _settings.intra_op_num_threads = threads
 
 
-def _prepare(model: bytes) -> Callable[[dict[str, Array]], Array]:
+def prepare(model: bytes) -> Callable[[dict[str, Array]], Array]:
+    """A function of the inputs by name that runs the model; NotImplementedError for what ONNX Runtime cannot."""
     try:
         session = ort.InferenceSession(model, _settings, providers=["CPUExecutionProvider"])
     except (errors.NotImplemented, errors.Fail, errors.InvalidGraph, errors.RuntimeException) as error:
@@ -45,7 +46,7 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")[:200]
 
 
-_block = OnnxBackend(_prepare).block
+_block = OnnxBackend(prepare).block
 
 
 def __getattr__(name: str) -> Any:

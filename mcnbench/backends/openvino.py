@@ -24,7 +24,8 @@ def set_threads(threads: int) -> None:
     _settings["INFERENCE_NUM_THREADS"] = threads
 
 
-def _prepare(model: bytes) -> Callable[[dict[str, Array]], Array]:
+def prepare(model: bytes) -> Callable[[dict[str, Array]], Array]:
+    """A function of the inputs by name that runs the serialised model; NotImplementedError for what OpenVINO cannot."""
     try:
         compiled = _core.compile_model(_core.read_model(model), "CPU", _settings)
     except RuntimeError as error:
@@ -37,7 +38,7 @@ def _prepare(model: bytes) -> Callable[[dict[str, Array]], Array]:
     return run
 
 
-_onnx = OnnxBackend(_prepare)
+_onnx = OnnxBackend(prepare)
 
 
 def _block(name: str, *inputs: Array | None, **options: Any) -> tuple[Array, None]:

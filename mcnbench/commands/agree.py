@@ -13,6 +13,8 @@ import click
 @click.argument("backends", nargs=-1, required=True, metavar="BACKEND BACKEND ...")
 @click.option("--block", "blocks", multiple=True, metavar="NAME", help="Only this block; repeatable.")
 @click.option("--dtype", "dtypes", multiple=True, metavar="NAME", help="Repeatable.  [default: float32]")
+@click.option("--semantics", is_flag=True, help="Only what the frameworks' own operations mean, not their errors.")
+@click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Show what meanings changed since RUN.")
 @click.option("--examples", type=click.IntRange(1), default=20, show_default=True, help="Cases per block.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same cases."
@@ -24,6 +26,8 @@ def command(
     backends: tuple[str, ...],
     blocks: tuple[str, ...],
     dtypes: tuple[str, ...],
+    semantics: bool,
+    against: Path | None,
     examples: int,
     seed: int,
     case: str | None,
@@ -33,12 +37,14 @@ def command(
     """Where, and by how much, do backends differ on the same cases? Each pair, each block, forward and backward.
 
     Differences are in units of the bound that holds for any right implementation, and in bits; float64 takes part.
+    Then what each framework's own operations mean, where meanings differ; dialects that mean the same are named.
 
     \b
-    Exit codes: 0 all agree within their bounds; 1 some differ by more, or fail;
+    Exit codes: 0 all agree within their bounds; 1 some differ by more, fail, or changed their meaning since RUN;
     2 the call is wrong or a backend cannot run here; 3 nothing was compared.
     """
     # The suites import mcnbench, so they are found by name, when they run.
     suite = import_module("suites.agreement.run")
-    settings = suite.Settings(backends, blocks, dtypes or ("float32",), examples, seed, out, json)
+    only = ("semantics",) if semantics else ("blocks",) if blocks and not against else ("blocks", "semantics")
+    settings = suite.Settings(backends, blocks, dtypes or ("float32",), examples, seed, out, json, only, against)
     sys.exit(suite.replay(settings, case) if case else suite.agree(settings))

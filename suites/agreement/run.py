@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import monotonic
@@ -19,8 +19,9 @@ from mcnbench import backends, machine, runfile
 from mcnbench.case import DTYPES, Case, parse
 from mcnbench.errors import BadInput, NothingDone, unknown
 from reports import runfile as schema
-from suites.agreement import blocks, table
+from suites.agreement import blocks, semantics, semantics_table, table
 from suites.agreement.cases import drawn
+from suites.agreement.probes import PROBES
 from suites.agreement.process import Process
 from suites.properties import strategies
 
@@ -38,6 +39,9 @@ class Settings:
     seed: int = 0
     out: Path | None = None
     json: Path | None = None
+    parts: tuple[str, ...] = ("blocks", "semantics")
+    against: Path | None = None
+    """A run file whose answers on semantics are compared with."""
 
 
 def agree(settings: Settings) -> int:
@@ -47,6 +51,7 @@ def agree(settings: Settings) -> int:
         (block, dtype): drawn(block, dtype, settings.examples, settings.seed)
         for block in (settings.blocks or strategies.names())
         for dtype in settings.dtypes
+        if "blocks" in settings.parts
     }
     return _run(settings, cases, settings.out or runfile.default_path("agree"))
 
@@ -59,7 +64,7 @@ def replay(settings: Settings, line: str) -> int:
         _ = case.output_shape
     except ValueError as error:
         raise BadInput(f"the sizes of the case do not fit: {error}") from error
-    return _run(settings, {(case.block, case.dtype): [case]}, settings.out)
+    return _run(replace(settings, parts=("blocks",)), {(case.block, case.dtype): [case]}, settings.out)
 
 
 def _refuse(settings: Settings) -> None:
@@ -78,12 +83,16 @@ def _refuse(settings: Settings) -> None:
 def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Path | None) -> int:
     if path:
         runfile.refuse_existing(path)
+    before = runfile.read(settings.against).semantics if settings.against else ()
+    if settings.against and not before:
+        raise BadInput(f"run file '{settings.against}' holds no answers on semantics to compare with")
     began = monotonic()
     lines: list[schema.Agreement] = []
     overheads: list[float] = []
     with one_thread(), started(settings.backends) as processes, _progress() as progress:
         receipts = {process.backend: process.hello["receipt"] for process in processes}
-        task = progress.add_task("", total=sum(map(len, cases.values())))
+        asked = len(PROBES) if "semantics" in settings.parts else 0
+        task = progress.add_task("", total=sum(map(len, cases.values())) + asked)
         with _writer(settings, path, receipts) as writer:
             for (block, dtype), some in cases.items():
                 progress.update(task, description=block)
@@ -93,12 +102,25 @@ def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Pat
                     lines.append(line)
                     if writer:
                         writer.write(line)
+            progress.update(task, description="semantics")
+            answers = semantics.run(processes, lambda: progress.advance(task)) if asked else []
+            for answer in answers:
+                if writer:
+                    writer.write(answer)
     if settings.json:
-        _write_json(lines, settings, receipts)
+        _write_json(lines, answers, settings, receipts)
     table.show(lines, settings.backends, receipts, path)
+    changed = []
+    if answers:
+        semantics_table.show(table.console(), answers)
+    if before:
+        changed = semantics.changes(before, answers)
+        semantics_table.show_changes(table.console(), changed, semantics.shared(before, answers))
     said = f"{sum(map(len, cases.values())):,} cases in {monotonic() - began:.0f} s"
-    table.say(f"{said}; {1000 * median(overheads):.1f} ms of a case, in the median, were not the backends'")
-    return _conclude(lines)
+    if overheads:
+        said += f"; {1000 * median(overheads):.1f} ms of a case, in the median, were not the backends'"
+    table.say(said)
+    return int(bool(changed)) or (_conclude(lines) if cases else 0)
 
 
 def _conclude(lines: Sequence[schema.Agreement]) -> int:
@@ -158,13 +180,19 @@ def _progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def _write_json(lines: Sequence[schema.Agreement], settings: Settings, receipts: dict[str, str]) -> None:
+def _write_json(
+    lines: Sequence[schema.Agreement],
+    answers: Sequence[schema.Semantic],
+    settings: Settings,
+    receipts: dict[str, str],
+) -> None:
     assert settings.json
     content = {
         "backends": receipts,
         "examples": settings.examples,
         "seed": settings.seed,
         "agreements": [line.model_dump(mode="json", exclude={"kind"}) for line in lines],
+        "semantics": [line.model_dump(mode="json", exclude={"kind"}) for line in answers],
     }
     try:
         settings.json.write_text(json.dumps(content, indent=1) + "\n")

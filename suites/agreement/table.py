@@ -14,7 +14,7 @@ from reports.runfile import Agreement
 from suites.agreement.judging import DIRECTIONS, ORACLE
 
 
-def _console() -> Console:
+def console() -> Console:
     """Tables are as wide as they need to be, so that what they are redirected to has whole lines."""
     return Console(highlight=False, soft_wrap=True, width=400)
 
@@ -26,27 +26,27 @@ def number(ratio: float | None) -> str:
 
 def say(line: str) -> None:
     """One line on standard output."""
-    _console().print(Text(line))
+    console().print(Text(line))
 
 
 def show(lines: Sequence[Agreement], backends: Sequence[str], receipts: Mapping[str, str], path: Path | None) -> None:
     """Prints all of it on standard output."""
-    console = _console()
+    out = console()
     for direction in DIRECTIONS:
         ours = [line for line in lines if line.direction == direction and line.examples]
         if ours:
-            console.print(_matrix(ours, backends, direction))
-            console.print(_blocks(ours, backends, direction))
-    _missing(console, lines)
+            out.print(_matrix(ours, backends, direction))
+            out.print(_blocks(ours, backends, direction))
+    _missing(out, lines)
     alone = {(x.case, x.backend) for x in lines if x.other == ORACLE and x.verdict != "AGREE"}
     for line in lines:
         known = line.other != ORACLE and {(line.case, line.backend), (line.case, line.other)} & alone
         if line.verdict in ("DIFFER", "ERROR") and not known:
-            console.print(_finding(line))
+            out.print(_finding(line))
     for name, receipt in receipts.items():
-        console.print(Text(f"{name}: {receipt}"))
+        out.print(Text(f"{name}: {receipt}"))
     if path:
-        console.print(f"Run file: {path}")
+        out.print(f"Run file: {path}")
 
 
 def _matrix(lines: Sequence[Agreement], backends: Sequence[str], direction: str) -> Table:
