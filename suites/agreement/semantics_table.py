@@ -31,9 +31,9 @@ def show(console: Console, lines: Sequence[Semantic]) -> None:
 
 
 def _cell(line: Semantic) -> Text:
-    if line.reason is not None:
-        return Text("–" if line.reason == NONE else line.answer, "dim")
-    return Text(line.answer + (f" ({', '.join(line.dialects)})" if line.dialects else ""))
+    words = "–" if line.reason == NONE else line.answer
+    said = f" ({', '.join(line.dialects)})" if line.dialects else ""
+    return Text(words + said, "dim" if line.reason is not None else "")
 
 
 def show_changes(console: Console, changed: Sequence[tuple[Semantic, Semantic]], compared: int) -> None:

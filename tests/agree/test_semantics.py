@@ -14,6 +14,7 @@ import mcnbench
 from mcnbench import cli
 from mcnbench.backends import Backend
 from reports import runfile
+from reports.parts import semantics as semantics_part
 from suites.agreement import semantics
 from suites.agreement.probes import PROBES, TELLS_APART, Probe
 
@@ -132,5 +133,11 @@ def test_a_change_since_another_run_is_shown(tmp_path: Path) -> None:
     command = ["agree", "numpy", "torch", "--semantics", "--against", str(first), "--out", str(second)]
     again = CliRunner().invoke(cli.mcnbench, command)
     assert again.exit_code == 1
+    part = semantics_part.part([runfile.read(first), runfile.read(second)])
+    assert part is not None
+    assert len(part.table) == len(PROBES)
+    row = next(row for row in part.table.to_dict("records") if row["case"] == BY_KEY["lrn-alpha"].line)
+    assert (row["numpy"], row["torch"]) == ("sum (matconvnet, tensorflow, theano)", "mean (caffe, pytorch)")
+    assert part.problems[0].startswith("torch, local response normalisation: alpha multiplies: sum (PyTorch 0.1), now")
     assert "CHANGED torch, local response normalisation: alpha multiplies: sum (PyTorch 0.1)" in again.output
     assert f"1 of {2 * len(PROBES)} answers are not what they were" in again.output
