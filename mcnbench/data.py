@@ -33,6 +33,7 @@ KINDS = {
     "ties": Kind("x from -1, 0, 1, so that most windows have ties; dy integers", exact=True),
     "normal": Kind("normal numbers"),
     "scales": Kind("magnitudes from 1e-3 to 1e3, either sign"),
+    "outliers": Kind("normal, one element in a hundred, but one at least, ten thousand times as large"),
     "wide": Kind("magnitudes from 1e-4 to 1e3, beyond the range of exp; dy normal"),
     "channel-scales": Kind("each channel of x on a scale of its own, from 1e-3 to 1e3"),
     "offset": Kind("x normal about 1e4 or -1e4, a constant for each image"),
@@ -138,10 +139,7 @@ def _map(rng: Generator, shape: Shape, kind: str, limit: Limit, dtype: str) -> F
             return rng.integers(8, 32, shape) / 32
         case "nan":
             x = rng.normal(size=shape)
-            hit = rng.random(shape) < 0.1
-            if x.size:
-                hit.flat[rng.integers(x.size)] = True
-            return np.where(hit, np.nan, x)
+            return np.where(_some(rng, shape, 0.1), np.nan, x)
         case _:
             return _other(rng, shape, kind, limit, dtype)
 
@@ -156,6 +154,9 @@ def _other(rng: Generator, shape: Shape, kind: str, limit: Limit, dtype: str) ->
         case "scales":
             decades = 3 if dtype != "float16" else 1
             return _signs(rng, shape) * 10 ** rng.uniform(-decades, decades, shape)
+        case "outliers":
+            large = 1e4 if dtype != "float16" else 10.0
+            return rng.normal(size=shape) * np.where(_some(rng, shape, 0.01), large, 1.0)
         case "quantised":
             return (2 * rng.integers(-8, 8, shape) + 1) / 8
         case "subnormal":
@@ -171,6 +172,14 @@ def _target(rng: Generator, x: Array | None, shape: Shape, kind: str, limit: Lim
     if kind == "quantised":
         return rng.integers(-8, 8, shape) / 4
     return _map(rng, shape, "normal" if kind == "nan" else kind, limit, "float64")
+
+
+def _some(rng: Generator, shape: Shape, share: float) -> Array:
+    """Elements drawn at random, about that share of them and at least one."""
+    hit = rng.random(shape) < share
+    if hit.size:
+        hit.flat[rng.integers(hit.size)] = True
+    return hit
 
 
 def _integers(rng: Generator, shape: Shape, magnitude: int, count: int) -> Float64:

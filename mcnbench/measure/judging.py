@@ -17,6 +17,9 @@ from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.recording import BATCH
 from reports.runfile import Verified
 
+LATE = "right before it was timed, wrong on fresh data after: "
+"""Begins the message on a backend that went wrong while it was timed, or noticed that it was and skipped the work."""
+
 
 class Check(BaseModel):
     """How much of a step is checked: all by default."""
@@ -101,8 +104,10 @@ class Judge:
 
 def both(so_far: Verified, found: Verified, fresh: bool) -> Verified:
     """A check whose verdict is `before`, added to what the check before the timing found if it was on fresh data."""
+    late = fresh and found.before == "VIOLATED"
     return found.model_copy(
         update={
+            "message": f"{LATE}{found.message}" if late else found.message,
             "before": so_far.before if fresh else found.before,
             "after": found.before if fresh else None,
             "error_ratio": _larger(so_far.error_ratio, found.error_ratio),

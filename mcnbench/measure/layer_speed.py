@@ -27,6 +27,7 @@ from mcnbench.errors import BadInput, NothingDone
 from mcnbench.measure import block_timing, environment, layers, surroundings
 from mcnbench.measure.budget import ROUNDS
 from mcnbench.measure.crew import Crew, Member
+from mcnbench.measure.judging import LATE
 from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.measure.progress import Report
 from mcnbench.measure.settings import Settings, read
@@ -57,7 +58,8 @@ class Contestant:
         before, after, *_ = [*words, None, None]
         bad = [f"{name}: error / bound {ratio:.3g}" for ratio, name in self.worst if not ratio <= 1]
         ratio = max((ratio for ratio, _ in self.worst), default=None)
-        return schema.Verified(before=before, after=after, error_ratio=ratio, message=bad[0] if bad else None)
+        message = f"{LATE if before == 'HOLDS' else ''}{bad[0]}" if bad else None
+        return schema.Verified(before=before, after=after, error_ratio=ratio, message=message)
 
 
 def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, path: Path) -> None:

@@ -37,6 +37,7 @@ def describe(error: Violated, more: str = "") -> str:
             f"where     {place}: expected {expected[at]:.9g}, got {got[at]:.9g}{ratio}",
             f"wrong     {int(wrong.sum())} of {wrong.size} elements of {error.name} {got.shape}",
             f"pattern   {pattern_of(error)}",
+            *([f"hint      {error.hint}"] if error.hint else []),
         ]
     )
 

@@ -23,7 +23,7 @@ def rejects_invalid(trial: Trial) -> None:
             raise Violated(f"ValueError without a message; what is wrong: {why}") from error
         trial.tally.told("refusals")
         return
-    except NotImplementedError:
+    except (NotImplementedError, MemoryError):
         raise
     except Exception as error:  # any other exception is the wrong one
         raise Violated(f"wanted ValueError ({why}), got {type(error).__name__}: {error}") from error

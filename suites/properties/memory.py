@@ -11,6 +11,7 @@ import numpy as np
 
 from mcnbench.arrays import Array
 from suites.properties.outcome import Unsupported, Violated
+from suites.properties.subject import Result
 from suites.properties.trial import Trial
 
 M_PERTURB = -6  # mallopt (glibc): bytes that are freed become this one, bytes that are handed out its complement
@@ -175,18 +176,24 @@ def deterministic(trial: Trial) -> None:
     result.gradients(case.dy(1))
     for name, value in gradients.items():
         trial.same(name, value, copies[name], f"a later call changes the {name} that was returned before")
-    _new_values(trial, arrays, inputs, first)
+    _new_values(trial, arrays, inputs, result, first)
 
 
-def _new_values(trial: Trial, arrays: list[Any], inputs: tuple[Array | None, ...], first: Array) -> None:
-    """Other values at the same addresses: a result that was kept under the address would show."""
-    case = trial.case
+def _new_values(
+    trial: Trial, arrays: list[Any], inputs: tuple[Array | None, ...], earlier: Result, first: Array
+) -> None:
+    """Other values elsewhere leave the earlier result, whose y was `first`, as it was; other values at the same
+    addresses give a new one: a result that was kept under the address would show."""
+    case, backend = trial.case, trial.subject.backend
     others = [a if a is None or a.dtype.kind != "f" else np.flip(a).copy() for a in inputs]
+    fresh = trial.call(others).y.astype(np.float64)
+    message = "a later call changes the y that was returned before: results share a buffer"
+    trial.same("y", backend.to_numpy(earlier.raw), first, message)
     for array, other in zip(arrays, others, strict=True):
         if other is None or other.dtype.kind != "f" or not other.ndim:
             continue
         try:
-            array[...] = trial.subject.backend.from_numpy(other)
+            array[...] = backend.from_numpy(other)
         except (TypeError, ValueError, RuntimeError):  # an array type that cannot be written to keeps no address
             return
     dy = case.dy()
@@ -201,7 +208,6 @@ def _new_values(trial: Trial, arrays: list[Any], inputs: tuple[Array | None, ...
     if wrong.any() and got.tobytes() == first.tobytes():
         message = "other values give the very y of an earlier call: a result was kept and returned again"
         raise Violated(message, "y", got, expected["y"], None, wrong)
-    fresh = trial.call(others).y.astype(np.float64)
     bound = 2 * np.where(np.isfinite(fresh), bounds["y"], np.inf)
     trial.judge("y", got, fresh, bound, "other values in the same memory give another y than in fresh memory")
     for name, value in result.gradients(dy).items():

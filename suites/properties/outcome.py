@@ -25,6 +25,8 @@ class Violated(Exception):
         wrong: Array | None = None,
     ) -> None:
         super().__init__(message)
+        self.hint = ""
+        """What may be the cause, where the values tell."""
         self.message, self.name, self.got, self.expected, self.bound, self.wrong = (
             message,
             name,

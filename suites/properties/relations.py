@@ -8,7 +8,7 @@ sliced, joined and added up, so that a relation reads like the equation it stand
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,30 @@ def _in_two_parts(ask: Ask, inputs: Arrays, maps: tuple[int, ...]) -> Pairs:
     ]
     whole = ask(inputs)
     return [(whole, total(parts) if whole.value.ndim == 0 else join(parts, 0))]
+
+
+def groups_are_separate(ask: Ask, inputs: Arrays, options: Any) -> Pairs:
+    """A convolution or its transpose with groups gives the channels that each group gives by itself."""
+    groups = options.groups
+    if groups == 1:
+        return None
+    x, w, b = inputs
+    assert x is not None
+    assert w is not None
+    biases = np.split(b, groups) if b is not None else [None] * groups
+    parts = zip(np.split(x, groups, 1), np.split(w, groups), biases, strict=True)
+    alone = replace(options, groups=1)
+    return [(ask(inputs), join([ask(list(part), alone) for part in parts], 1))]
+
+
+def bias_is_added(ask: Ask, inputs: Arrays, options: Any) -> Pairs:
+    """A convolution or its transpose with a bias is the one without, plus the bias of each channel."""
+    x, w, b = inputs
+    if b is None:
+        return None
+    whole = ask(inputs)
+    bias: Array = b.astype(np.float64)[None, :, None, None] * np.ones(whole.value.shape)
+    return [(whole, ask([x, w, None]) + given(bias))]
 
 
 def channels_apart(ask: Ask, inputs: Arrays, options: Any) -> Pairs:

@@ -109,6 +109,8 @@ class Subject:
             raise Violated(f"wanted {name} of shape {shape}, got None")
         try:
             a = self.backend.to_numpy(value)
+        except MemoryError:
+            raise
         except Exception as error:  # what cannot be an array is the backend's mistake, whatever it raises
             raise Violated(f"{name} is no array: {type(error).__name__}: {error}") from error
         if a.shape != shape:

@@ -20,6 +20,7 @@ from impl import numpy_cpu
 from impl.numpy_cpu import accuracy, conv2d, max_pool2d, precision, set_threads, softmax_log_loss
 
 calls = 0
+kept = []
 
 
 def version():
@@ -44,6 +45,7 @@ FAULTS = {
     "exit": "os._exit(7)",
     "printing": "print('about to abort', flush=True); os.abort()",
     "wrong": "y = y * np.float32(1.01)",
+    "lazy": "kept.append(y); y = kept[0][: len(x)].copy()",
     "nothing": "pass",
 }
 

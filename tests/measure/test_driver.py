@@ -148,13 +148,17 @@ def test_a_wrong_backend_is_not_timed(visit: Visit, faulty: Faulty) -> None:
     assert found[backend].error is None
 
 
-def test_a_backend_that_becomes_wrong_while_it_is_timed_is_found_out(visit: Visit, faulty: Faulty) -> None:
-    backend = faulty("wrong", LATER)
+@pytest.mark.parametrize("fault", ["wrong", "lazy"])
+def test_a_backend_that_becomes_wrong_while_it_is_timed_is_found_out(visit: Visit, faulty: Faulty, fault: str) -> None:
+    """As one does that notices that it is being timed, and returns what it computed before."""
+    backend = faulty(fault, LATER)
     found = visit("numpy", backend)
     assert found["numpy"].verified.holds
     assert (found[backend].verified.before, found[backend].verified.after) == ("HOLDS", "VIOLATED")
     assert not found[backend].verified.holds
-    assert "relu1" in (found[backend].verified.message or "")
+    message = found[backend].verified.message or ""
+    assert message.startswith("right before it was timed, wrong on fresh data after: ")
+    assert "relu1" in message
 
 
 def test_a_hasty_check_verifies_twice_too_and_finds_what_is_wrong(visit: Visit, faulty: Faulty) -> None:

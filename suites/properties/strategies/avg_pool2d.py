@@ -22,7 +22,7 @@ from suites.properties.strategies.drawing import pick
 from suites.properties.subject import Arrays
 
 EXACT = ("integers",)
-BOUNDED = ("normal", "scales")
+BOUNDED = ("normal", "scales", "outliers")
 TAYLOR = ""
 TIES = ""
 EMPTY_BATCH = True

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from mcnbench.arrays import Array, pair, sides
+from mcnbench.arrays import pair, sides
 from mcnbench.blocks.conv2d import Options
-from suites.properties.relations import Ask, Pairs, batch_of_x_in_two_parts, given, join
+from suites.properties.relations import Ask, Pairs, batch_of_x_in_two_parts, bias_is_added, groups_are_separate
 from suites.properties.strategies import Draw, Sizes
-from suites.properties.strategies.drawing import LARGE, break_one, conv_axis, integer, many, padding, pick
+from suites.properties.strategies.drawing import LARGE, Axis, break_one, conv_axis, integer, many, padding, pick
 from suites.properties.subject import Arrays
 
 EXACT = ("integers", "large-integers")
-BOUNDED = ("normal", "scales")
+BOUNDED = ("normal", "scales", "outliers")
 TAYLOR = ""
 TIES = ""
 EMPTY_BATCH = True
@@ -23,7 +23,8 @@ ADJOINT = (("x",), ("w",))
 
 
 def sizes(draw: Draw, data: str) -> Sizes:
-    """One of ten cases has filters that cover the map; in one of three, one of N, C, K, H, W is large."""
+    """One of ten cases has filters that cover the map, one of five is a layer as networks have them, for which fast
+    algorithms are made; in one of three, one of N, C, K, H, W is large."""
     large = integer(draw, 0, 14)
     cover = integer(draw, 0, 9) == 9
     groups = pick(draw, 1, 1, 2, 3)
@@ -32,6 +33,8 @@ def sizes(draw: Draw, data: str) -> Sizes:
     k = many(draw, LARGE // groups) if large == 12 else integer(draw, 1, 3)
     n = many(draw, LARGE) if large == 10 else integer(draw, 1, 3)
     vertical, horizontal = conv_axis(draw, large == 13, cover), conv_axis(draw, large == 14, cover)
+    if integer(draw, 0, 4) == 4:
+        c, k, vertical, horizontal = _usual(draw)
     bias = integer(draw, 0, 1)
     shapes = (
         (n, c * groups, vertical.size, horizontal.size),
@@ -44,6 +47,15 @@ def sizes(draw: Draw, data: str) -> Sizes:
         "dilation": (vertical.dilation, horizontal.dilation),
         "groups": groups,
     }
+
+
+def _usual(draw: Draw) -> tuple[int, int, Axis, Axis]:
+    """Channels and filters of a group, and both directions: square filters with stride 1 that keep the size of the map
+    or lose its border."""
+    window = pick(draw, 3, 3, 5, 1)
+    border = window // 2 * integer(draw, 0, 1)
+    down, across = (Axis(integer(draw, window, 9), window, 1, border, border, 1) for _ in range(2))
+    return integer(draw, 4, 8), integer(draw, 4, 8), down, across
 
 
 def invalid(draw: Draw) -> Sizes:
@@ -98,37 +110,15 @@ def dilated_has_zeros_between(ask: Ask, inputs: Arrays, options: Options) -> Pai
     return [(ask(inputs), ask([x, large, b], replace(options, dilation=1)))]
 
 
-def groups_are_separate(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
-    groups = options.groups
-    if groups == 1:
-        return None
-    x, w, b = inputs
-    assert x is not None
-    assert w is not None
-    biases = np.split(b, groups) if b is not None else [None] * groups
-    parts = zip(np.split(x, groups, 1), np.split(w, groups), biases, strict=True)
-    alone = replace(options, groups=1)
-    return [(ask(inputs), join([ask(list(part), alone) for part in parts], 1))]
-
-
 def covering_is_a_matrix_product(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
     x, w, b = inputs
     assert x is not None
     assert w is not None
-    if x.shape[1:] != w.shape[1:] or options.padding != 0:
+    if x.shape[1:] != w.shape[1:] or any(sides(options.padding)):
         return None
     n, k = len(x), len(w)
     columns = [x.reshape(n, -1, 1, 1), w.reshape(k, -1, 1, 1), b]
     return [(ask(inputs), ask(columns, Options()))]
-
-
-def bias_is_added(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
-    x, w, b = inputs
-    if b is None:
-        return None
-    whole = ask(inputs)
-    bias: Array = b.astype(np.float64)[None, :, None, None] * np.ones(whole.value.shape)
-    return [(whole, ask([x, w, None]) + given(bias))]
 
 
 RELATIONS = (

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from mcnbench.arrays import Array, pair, sides
+from mcnbench.arrays import pair, sides
 from mcnbench.blocks.conv_transpose2d import Options
-from suites.properties.relations import Ask, Pairs, batch_of_x_in_two_parts, given, join
+from suites.properties.relations import Ask, Pairs, batch_of_x_in_two_parts, bias_is_added, groups_are_separate
 from suites.properties.strategies import Draw, Sizes
 from suites.properties.strategies.drawing import LARGE, break_one, integer, many, pick
 from suites.properties.subject import Arrays
 
 EXACT = ("integers", "large-integers")
-BOUNDED = ("normal", "scales")
+BOUNDED = ("normal", "scales", "outliers")
 TAYLOR = ""
 TIES = ""
 EMPTY_BATCH = True
@@ -83,28 +83,6 @@ def strided_has_zeros_between(ask: Ask, inputs: Arrays, options: Options) -> Pai
     large = np.zeros((*x.shape[:2], sv * (x.shape[2] - 1) + 1, sh * (x.shape[3] - 1) + 1), x.dtype)
     large[:, :, ::sv, ::sh] = x
     return [(ask(inputs), ask([large, *rest], replace(options, stride=1)))]
-
-
-def groups_are_separate(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
-    groups = options.groups
-    x, w, b = inputs
-    assert x is not None
-    assert w is not None
-    if groups == 1:
-        return None
-    biases = np.split(b, groups) if b is not None else [None] * groups
-    parts = zip(np.split(x, groups, 1), np.split(w, groups), biases, strict=True)
-    alone = replace(options, groups=1)
-    return [(ask(inputs), join([ask(list(part), alone) for part in parts], 1))]
-
-
-def bias_is_added(ask: Ask, inputs: Arrays, options: Options) -> Pairs:
-    x, w, b = inputs
-    if b is None:
-        return None
-    whole = ask(inputs)
-    bias: Array = b.astype(np.float64)[None, :, None, None] * np.ones(whole.value.shape)
-    return [(whole, ask([x, w, None]) + given(bias))]
 
 
 RELATIONS = (
