@@ -237,6 +237,40 @@ class Semantic(Line):
     """The case."""
 
 
+class StepAgreement(Line):
+    """A whole step of a network on a backend and on another, or in float64, from the same parameters."""
+
+    kind: Literal["step"] = "step"
+    case: str
+    network: str
+    backend: str
+    other: str
+    batch: Count
+    verdict: Literal["AGREE", "DIFFER", "UNSUPPORTED", "ERROR"]
+    loss: float | None = None
+    """The relative difference of the losses."""
+    gradient: float | None = None
+    """The largest relative difference, in the 2-norm, of a parameter's gradient."""
+    parameter: str | None = None
+    """Whose gradient that is."""
+    message: str | None = None
+
+
+class Trajectory(Line):
+    """Training on a backend beside another, or float64, from the same parameters on the same batches."""
+
+    kind: Literal["trajectory"] = "trajectory"
+    case: str
+    network: str
+    backend: str
+    other: str
+    distance: list[float]
+    """After each step |a - b| / |b| of all parameters, in the 2-norm."""
+    accuracy: float
+    """Of the backend after the last step, on images that were not trained on; its share that is right."""
+    other_accuracy: float
+
+
 class End(Line):
     """The last line."""
 
@@ -256,6 +290,8 @@ KINDS: dict[str, type[Line]] = {
     "trial": Trial,
     "agreement": Agreement,
     "semantic": Semantic,
+    "step": StepAgreement,
+    "trajectory": Trajectory,
     "end": End,
 }
 
@@ -276,6 +312,8 @@ class RunFile:
     trials: tuple[Trial, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     semantics: tuple[Semantic, ...] = ()
+    steps: tuple[StepAgreement, ...] = ()
+    trajectories: tuple[Trajectory, ...] = ()
 
     @property
     def limit(self) -> float | None:
@@ -325,6 +363,8 @@ def read(path: Path | str) -> RunFile:
         tuple(line for line in rest if isinstance(line, Trial)),
         tuple(line for line in rest if isinstance(line, Agreement)),
         tuple(line for line in rest if isinstance(line, Semantic)),
+        tuple(line for line in rest if isinstance(line, StepAgreement)),
+        tuple(line for line in rest if isinstance(line, Trajectory)),
     )
 
 

@@ -208,12 +208,12 @@ GRAPHS: dict[str, Callable[..., str]] = {
 class OnnxBackend:
     """The blocks of a runtime that runs graphs of ONNX: forward only, so every pullback is None.
 
-    `prepare(bytes)` makes a function of the inputs by name from a serialised model; it raises NotImplementedError for
+    `runner(bytes)` makes a function of the inputs by name from a serialised model; it raises NotImplementedError for
     what the runtime cannot run. Graphs are kept, so that the same call again pays for running alone.
     """
 
-    def __init__(self, prepare: Callable[[bytes], Callable[[dict[str, Array]], Array]], kept: int = 256) -> None:
-        self._prepare, self._kept = prepare, kept
+    def __init__(self, runner: Callable[[bytes], Callable[[dict[str, Array]], Array]], kept: int = 256) -> None:
+        self._runner, self._kept = runner, kept
         self._ready: dict[Any, tuple[Callable[[dict[str, Array]], Array], tuple[str, ...]]] = {}
 
     def block(self, name: str, *inputs: Array | None, **options: Any) -> tuple[Array, None]:
@@ -233,7 +233,7 @@ class OnnxBackend:
             while len(self._ready) >= self._kept:
                 del self._ready[next(iter(self._ready))]
             made, names = model(name, shapes, dtype, plain)
-            self._ready[key] = self._prepare(made.SerializeToString()), names
+            self._ready[key] = self._runner(made.SerializeToString()), names
         run, names = self._ready[key]
         y = run({key: np.ascontiguousarray(a) for key, a in zip(names, (*arrays, *moments), strict=True)})
         return np.array(y, dtype), None

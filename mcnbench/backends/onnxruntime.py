@@ -25,7 +25,7 @@ def set_threads(threads: int) -> None:
     _settings.intra_op_num_threads = threads
 
 
-def prepare(model: bytes) -> Callable[[dict[str, Array]], Array]:
+def runner(model: bytes) -> Callable[[dict[str, Array]], Array]:
     """A function of the inputs by name that runs the model; NotImplementedError for what ONNX Runtime cannot."""
     try:
         session = ort.InferenceSession(model, _settings, providers=["CPUExecutionProvider"])
@@ -46,7 +46,7 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")[:200]
 
 
-_block = OnnxBackend(prepare).block
+_block = OnnxBackend(runner).block
 
 
 def __getattr__(name: str) -> Any:

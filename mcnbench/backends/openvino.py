@@ -24,7 +24,7 @@ def set_threads(threads: int) -> None:
     _settings["INFERENCE_NUM_THREADS"] = threads
 
 
-def prepare(model: bytes) -> Callable[[dict[str, Array]], Array]:
+def runner(model: bytes) -> Callable[[dict[str, Array]], Array]:
     """A function of the inputs by name that runs the serialised model; NotImplementedError for what OpenVINO cannot."""
     try:
         compiled = _core.compile_model(_core.read_model(model), "CPU", _settings)
@@ -38,7 +38,7 @@ def prepare(model: bytes) -> Callable[[dict[str, Array]], Array]:
     return run
 
 
-_onnx = OnnxBackend(prepare)
+_onnx = OnnxBackend(runner)
 
 
 def _block(name: str, *inputs: Array | None, **options: Any) -> tuple[Array, None]:

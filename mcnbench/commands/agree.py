@@ -13,6 +13,10 @@ import click
 @click.argument("backends", nargs=-1, required=True, metavar="BACKEND BACKEND ...")
 @click.option("--block", "blocks", multiple=True, metavar="NAME", help="Only this block; repeatable.")
 @click.option("--dtype", "dtypes", multiple=True, metavar="NAME", help="Repeatable.  [default: float32]")
+@click.option(
+    "-n", "--network", "networks", multiple=True, metavar="NAME", help="One step of this network instead; repeatable."
+)
+@click.option("--train", type=click.IntRange(0), default=0, metavar="STEPS", help="Train it on digits, too (lenet-5).")
 @click.option("--semantics", is_flag=True, help="Only what the frameworks' own operations mean, not their errors.")
 @click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Show what meanings changed since RUN.")
 @click.option("--examples", type=click.IntRange(1), default=20, show_default=True, help="Cases per block.")
@@ -26,6 +30,8 @@ def command(
     backends: tuple[str, ...],
     blocks: tuple[str, ...],
     dtypes: tuple[str, ...],
+    networks: tuple[str, ...],
+    train: int,
     semantics: bool,
     against: Path | None,
     examples: int,
@@ -45,6 +51,12 @@ def command(
     """
     # The suites import mcnbench, so they are found by name, when they run.
     suite = import_module("suites.agreement.run")
-    only = ("semantics",) if semantics else ("blocks",) if blocks and not against else ("blocks", "semantics")
-    settings = suite.Settings(backends, blocks, dtypes or ("float32",), examples, seed, out, json, only, against)
+    only: tuple[str, ...] = ("blocks", "semantics")
+    if semantics or networks:
+        only = ("semantics",) if semantics else ()
+    elif blocks and not against:
+        only = ("blocks",)
+    settings = suite.Settings(
+        backends, blocks, dtypes or ("float32",), examples, seed, out, json, only, networks, train, against
+    )
     sys.exit(suite.replay(settings, case) if case else suite.agree(settings))

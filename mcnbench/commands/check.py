@@ -23,6 +23,7 @@ import click
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed tries the same cases."
 )
+@click.option("--onnx-node-tests", is_flag=True, help="The onnx package's own tests of our blocks, instead.")
 @click.option("--case", metavar="LINE", help="Try this one case, as a violation prints it.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes for the backend.")
 @click.option("--timeout", type=float, default=20, show_default=True, help="Seconds on one case that count as a hang.")
@@ -37,6 +38,7 @@ def command(
     dtypes: tuple[str, ...],
     examples: int,
     seed: int,
+    onnx_node_tests: bool,
     case: str | None,
     workers: int,
     timeout: float,
@@ -56,6 +58,9 @@ def command(
         from mcnbench import dialects
 
         dialects.load(dialect)  # a mistake is told before the workers start
+    if onnx_node_tests:
+        conformance = import_module("suites.conformance.onnx_node_tests")
+        sys.exit(conformance.run(f"{backend}@{dialect}" if dialect else backend, out))
     # The suites import mcnbench, so they are found by name, when they run.
     suite = import_module("suites.properties.check")
     settings = suite.Settings(

@@ -5,6 +5,7 @@ from reports.figures.bars import MOST_PANELS, PANEL, images_per_second, ratios
 from reports.figures.curves import history, predicted, scaling
 from reports.figures.errors import errors
 from reports.figures.style import COLOURS, FAINT, FORMATS, INK, save
+from reports.figures.trajectories import trajectories
 
 __all__ = [
     "COLOURS",
@@ -22,4 +23,5 @@ __all__ = [
     "ratios",
     "save",
     "scaling",
+    "trajectories",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports import frames
-from reports.parts import agreement, checks, devices, gate, layers, other, past, semantics, speed
+from reports.parts import agreement, checks, devices, gate, layers, other, past, semantics, speed, trajectories
 from reports.parts.part import Drawing, Part
 from reports.runfile import RunFile
 
@@ -30,6 +30,7 @@ def parts(files: Sequence[RunFile], running: bool = False) -> list[Part]:
         agreement.part(files),
         agreement.details(files),
         semantics.part(files),
+        trajectories.part(files),
         gate.comparison(files),
         gate.power(files),
         other.part(frame, files),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import monotonic
@@ -15,11 +17,11 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mcnbench import backends, machine, runfile
+from mcnbench import backends, machine, network, runfile
 from mcnbench.case import DTYPES, Case, parse
 from mcnbench.errors import BadInput, NothingDone, unknown
 from reports import runfile as schema
-from suites.agreement import blocks, semantics, semantics_table, table
+from suites.agreement import blocks, networks, semantics, semantics_table, table
 from suites.agreement.cases import drawn
 from suites.agreement.probes import PROBES
 from suites.agreement.process import Process
@@ -40,6 +42,9 @@ class Settings:
     out: Path | None = None
     json: Path | None = None
     parts: tuple[str, ...] = ("blocks", "semantics")
+    networks: tuple[str, ...] = ()
+    train: int = 0
+    """Steps of training on digits, of each of the networks."""
     against: Path | None = None
     """A run file whose answers on semantics are compared with."""
 
@@ -74,6 +79,15 @@ def _refuse(settings: Settings) -> None:
         for name in given:
             if name not in known:
                 raise unknown(kind, name, known)
+    for name in settings.networks:
+        network.load(name)
+        if settings.train:
+            networks.refuse_untrainable(name)
+    missing = [name for name in ("safetensors", "sklearn") if settings.networks and not find_spec(name)]
+    if missing:
+        raise BadInput(f"networks are compared with {' and '.join(missing)}: pip install 'mcnbench[frameworks]'")
+    if settings.train and not settings.networks:
+        raise BadInput("--train says for how many steps a network is trained: give it with --network lenet-5")
     for kind, names in (("backend", settings.backends), ("block", settings.blocks), ("dtype", settings.dtypes)):
         twice = [name for name in names if names.count(name) > 1]
         if twice:
@@ -92,7 +106,8 @@ def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Pat
     with one_thread(), started(settings.backends) as processes, _progress() as progress:
         receipts = {process.backend: process.hello["receipt"] for process in processes}
         asked = len(PROBES) if "semantics" in settings.parts else 0
-        task = progress.add_task("", total=sum(map(len, cases.values())) + asked)
+        whole = len(settings.networks) * (1 + settings.train)
+        task = progress.add_task("", total=sum(map(len, cases.values())) + asked + whole)
         with _writer(settings, path, receipts) as writer:
             for (block, dtype), some in cases.items():
                 progress.update(task, description=block)
@@ -104,12 +119,29 @@ def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Pat
                         writer.write(line)
             progress.update(task, description="semantics")
             answers = semantics.run(processes, lambda: progress.advance(task)) if asked else []
-            for answer in answers:
+            steps: list[schema.StepAgreement] = []
+            trained: list[schema.Trajectory] = []
+            for name in settings.networks:
+                progress.update(task, description=name)
+                steps += networks.compare_step(processes, name, settings.seed)
+                progress.advance(task)
+                if settings.train:
+                    advance = partial(progress.advance, task)
+                    trained += networks.compare_training(processes, name, settings.train, settings.seed, advance)
+            for other in (*answers, *steps, *trained):
                 if writer:
-                    writer.write(answer)
+                    writer.write(other)
     if settings.json:
-        _write_json(lines, answers, settings, receipts)
+        parts: dict[str, Sequence[schema.Line]] = {
+            "agreements": lines,
+            "semantics": answers,
+            "steps": steps,
+            "trajectories": trained,
+        }
+        _write_json(parts, settings, receipts)
     table.show(lines, settings.backends, receipts, path)
+    if steps:
+        table.show_networks(steps, trained)
     changed = []
     if answers:
         semantics_table.show(table.console(), answers)
@@ -120,13 +152,14 @@ def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Pat
     if overheads:
         said += f"; {1000 * median(overheads):.1f} ms of a case, in the median, were not the backends'"
     table.say(said)
-    return int(bool(changed)) or (_conclude(lines) if cases else 0)
+    return int(bool(changed)) or _conclude([*lines, *steps], bool(answers))
 
 
-def _conclude(lines: Sequence[schema.Agreement]) -> int:
-    if not any(line.examples for line in lines) and not any(line.verdict == "ERROR" for line in lines):
-        raise NothingDone("no two of these backends computed a case of these blocks, so nothing was compared")
-    return int(any(line.verdict in ("DIFFER", "ERROR") for line in lines))
+def _conclude(lines: Sequence[schema.Agreement | schema.StepAgreement], answered: bool) -> int:
+    words = {line.verdict for line in lines}
+    if words <= {"UNSUPPORTED"} and not answered:
+        raise NothingDone("no two of these backends computed what was asked for, so nothing was compared")
+    return int(bool(words & {"DIFFER", "ERROR"}))
 
 
 @contextmanager
@@ -180,19 +213,13 @@ def _progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def _write_json(
-    lines: Sequence[schema.Agreement],
-    answers: Sequence[schema.Semantic],
-    settings: Settings,
-    receipts: dict[str, str],
-) -> None:
+def _write_json(parts: Mapping[str, Sequence[schema.Line]], settings: Settings, receipts: dict[str, str]) -> None:
     assert settings.json
     content = {
         "backends": receipts,
         "examples": settings.examples,
         "seed": settings.seed,
-        "agreements": [line.model_dump(mode="json", exclude={"kind"}) for line in lines],
-        "semantics": [line.model_dump(mode="json", exclude={"kind"}) for line in answers],
+        **{key: [x.model_dump(mode="json", exclude={"kind"}) for x in lines] for key, lines in parts.items()},
     }
     try:
         settings.json.write_text(json.dumps(content, indent=1) + "\n")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.runfile import Agreement
+from reports.runfile import Agreement, StepAgreement, Trajectory
 from suites.agreement.judging import DIRECTIONS, ORACLE
 
 
@@ -119,3 +119,26 @@ def _finding(line: Agreement) -> Text:
     others = line.backend if line.other == ORACLE else f"{line.backend} {line.other}"
     command = "check" if line.other == ORACLE else "agree"
     return Text(f"{text}\n  replay    mcnbench {command} {others} --case '{line.reproduce}'")
+
+
+def show_networks(steps: Sequence[StepAgreement], trained: Sequence[Trajectory]) -> None:
+    """Prints one step of each network, and where training led."""
+    out = console()
+    table = Table(title="\nOne step from the same parameters", title_justify="left", box=None, header_style="bold")
+    for name in ("network", "backend", "other", "", "loss", "gradients", "of"):
+        table.add_column(name)
+    for line in steps:
+        numbers = [f"{x:.1e}" if x is not None else "–" for x in (line.loss, line.gradient)]
+        said = line.message if line.parameter is None else line.parameter
+        table.add_row(line.network, line.backend, line.other, line.verdict, *numbers, said)
+    out.print(table)
+    if not trained:
+        return
+    count = len(trained[0].distance)
+    table = Table(title=f"\nAfter {count} steps on digits", title_justify="left", box=None, header_style="bold")
+    for name in ("network", "backend", "other", "distance", "after 1 step", "accuracy", "other's"):
+        table.add_column(name)
+    for way in trained:
+        ends = [f"{way.distance[-1]:.1e}", f"{way.distance[0]:.1e}", f"{way.accuracy:.1%}", f"{way.other_accuracy:.1%}"]
+        table.add_row(way.network, way.backend, way.other, *ends)
+    out.print(table)

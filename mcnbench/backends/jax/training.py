@@ -27,6 +27,7 @@ class JaxSteps:
         self._velocities = {name: jnp.zeros_like(w) for name, w in self._parameters.items()}
         self._inputs = {name: jnp.array(a) for name, a in inputs.items()}
         self._compiled = jax.jit(self._step, donate_argnums=(0, 1))
+        self._tapped_gradients = jax.jit(jax.grad(self._tapped, (0, 1), has_aux=True))
 
     @property
     def runs(self) -> list[tuple[str, ...]]:
@@ -46,13 +47,7 @@ class JaxSteps:
         shapes = self._network.shapes(len(inputs[IMAGES]))
         dtype = given[IMAGES].dtype
         taps = {name: jnp.zeros(shapes[of], dtype) for name, of in self._readings().items()}
-        outputs: Values = {}
-
-        def tapped(parameters: Values, taps: Values) -> tuple[Jax, Values]:
-            kept: Values = {}
-            return self._loss(parameters, given, taps, kept), kept
-
-        (dw, dtaps), outputs = jax.jit(jax.grad(tapped, (0, 1), has_aux=True))(self._parameters, taps)
+        (dw, dtaps), outputs = self._tapped_gradients(self._parameters, taps, given)
         for name, a in (outputs | dtaps).items():
             see(name, np.asarray(a))
         for name, w in self._parameters.items():
@@ -63,6 +58,10 @@ class JaxSteps:
         for name, w in self._parameters.items():
             see(f"{name}/w_new", np.asarray(w))
             see(f"{name}/v_new", np.asarray(self._velocities[name]))
+
+    def _tapped(self, parameters: Values, taps: Values, inputs: Values) -> tuple[Jax, Values]:
+        kept: Values = {}
+        return self._loss(parameters, inputs, taps, kept), kept
 
     def _readings(self) -> dict[str, str]:
         """What `observed` shows the gradients of, beside the parameters': each value as each layer reads it, and what

@@ -11,4 +11,4 @@ from mcnbench.backends.native.onnx_operators import run_operator
 
 
 def run(block: str, inputs: Sequence[Array | None], options: dict[str, Any]) -> tuple[Array, None]:
-    return run_operator(openvino.prepare, block, inputs, options)
+    return run_operator(openvino.runner, block, inputs, options)

@@ -54,7 +54,7 @@ def _attributes(block: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_operator(
-    prepare: Callable[[bytes], Callable[[dict[str, Array]], Array]],
+    runner: Callable[[bytes], Callable[[dict[str, Array]], Array]],
     block: str,
     inputs: Sequence[Array | None],
     options: dict[str, Any],
@@ -81,6 +81,6 @@ def run_operator(
     )
     model = helper.make_model(graph, ir_version=IR, opset_imports=[helper.make_opsetid("", OPSET)])
     try:
-        return prepare(model.SerializeToString())(given), None
+        return runner(model.SerializeToString())(given), None
     except NotImplementedError as error:
         raise lacking(f"such call: {error}") from error

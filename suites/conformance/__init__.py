@@ -1,0 +1,1 @@
+"""Tests that others have written for the blocks, run on any backend."""
