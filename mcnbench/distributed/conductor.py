@@ -49,6 +49,7 @@ class Group:
     network: Network
     backend: str
     batch: int
+    sub_batch: int
 
     @property
     def name(self) -> str:
@@ -97,7 +98,6 @@ class Conductor:
     address: str
     workers: Sequence[int]
     threads: int
-    sub_batch: int
     device: Literal["cpu", "cuda"]
     dtype: str
     seed: int
@@ -175,7 +175,7 @@ class Conductor:
             "images": self.images,
         }
         if group.name not in self.variants:
-            (found,) = team.ask_each([("choose", {**about, "batch": self.sub_batch})], self.time_limit)
+            (found,) = team.ask_each([("choose", {**about, "batch": group.sub_batch})], self.time_limit)
             self.variants[group.name] = found["variant"]
         variant = self.variants[group.name]
         port = team.ask_each([("open", {"address": self.address})], self.time_limit)[0]["port"] if ranks > 1 else 0
@@ -190,7 +190,7 @@ class Conductor:
             seconds=2 * self.time_limit,  # the harness ends a rank that hangs before the others give up
         )
         shared = team.ask(
-            "share", self.time_limit, **about, batch=group.batch, sub_batch=self.sub_batch, variant=variant
+            "share", self.time_limit, **about, batch=group.batch, sub_batch=group.sub_batch, variant=variant
         )
         entry.details = {
             "ranks": [a | b for a, b in zip(joined, shared, strict=True)],

@@ -136,7 +136,7 @@ def _groups(settings: Settings) -> list[Group]:
     found = []
     for name, backend in itertools.product(settings.networks, settings.backends):
         net = network.load(name)
-        found.append(Group(name, net, backend, settings.batch_of(net)))
+        found.append(Group(name, net, backend, settings.batch_of(net), settings.sub_batch_of(net)))
     return found
 
 
@@ -157,7 +157,7 @@ def _refuse(settings: Settings, groups: list[Group]) -> None:
         images.crops(1, group.network.input, training.seeded(settings.seed, network.IMAGES), settings.images)
         needed = 0
         for workers in settings.workers:
-            mine = min(settings.sub_batch, shares(group.batch, workers)[0].stop)
+            mine = min(group.sub_batch, shares(group.batch, workers)[0].stop)
             needed += workers * (group.network.step_bytes(mine) + WORKER_BYTES)
         if settings.device == "cpu" and needed > available:
             raise BadInput(
@@ -201,7 +201,6 @@ def _measure(
         address=hall.address,
         workers=settings.workers,
         threads=settings.threads,
-        sub_batch=settings.sub_batch,
         device=settings.device,
         dtype=settings.dtype,
         seed=settings.seed,

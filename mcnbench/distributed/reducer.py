@@ -20,7 +20,7 @@ from torch.utils.dlpack import from_dlpack
 
 from mcnbench.distributed.failure import Diverged, Lost
 
-BUCKET_BYTES = 4 << 20
+BUCKET_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)

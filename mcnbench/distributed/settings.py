@@ -28,7 +28,10 @@ class Settings(BaseModel):
     """Images per step of all workers together, by network; else the published batch of the network's file."""
     batch: Annotated[int, Field(ge=1)] | None = None
     """The same for all networks."""
-    sub_batch: int = Field(ge=1)
+    sub_batches: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """The most images that a worker holds at a time, by network; else its whole share of the batch."""
+    sub_batch: Annotated[int, Field(ge=1)] | None = None
+    """The same for all networks."""
     dtype: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
     budget: float
@@ -50,6 +53,10 @@ class Settings(BaseModel):
         """Images per step of a network."""
         return self.batch or self.batches.get(net.name, net.batch)
 
+    def sub_batch_of(self, net: network.Network) -> int:
+        """The most images of a network that a worker holds at a time."""
+        return self.sub_batch or self.sub_batches.get(net.name, self.batch_of(net))
+
 
 class Changes(BaseModel):
     """What `--device cuda` and `--quick` may change."""
@@ -60,7 +67,7 @@ class Changes(BaseModel):
     backends: list[str] | None = None
     workers: list[int] | None = None
     batches: dict[str, int] | None = None
-    sub_batch: int | None = None
+    sub_batches: dict[str, int] | None = None
     budget: str | float | None = None
 
 

@@ -50,7 +50,7 @@ def scaling(table: pd.DataFrame) -> Figure:
 
 def predicted(table: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
     """Images per second over the number of devices, both logarithmic: what was measured (`scaling.multi_gpu`) filled
-    and joined, what is predicted (`scaling.predictions`) empty and dotted; a thin line is as much for each as one."""
+    and joined, what is predicted (`scaling.predictions`) empty and dotted; thin lines: each as much as one."""
     networks = list(predictions.groupby("network", sort=False, observed=True))[:MOST_PANELS]
     paint = colours([str(backend) for backend in predictions["backend"]])
     with mpl.rc_context(STYLE):
@@ -63,12 +63,12 @@ def predicted(table: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
                 ours = good[good["backend"] == backend]
                 x, y = ours["workers"].to_numpy(float), ours["images_per_second"].to_numpy(float)
                 axes.plot(x, y, color=colour, marker="o", markersize=4, label=name(str(backend)))
+                axes.plot([1, FURTHEST], y[0] / x[0] * np.array([1, FURTHEST]), color=FAINT, linewidth=0.6)
                 x, y = further["workers"].to_numpy(float), further["predicted"].to_numpy(float)
                 axes.plot(
                     x, y, color=colour, linestyle=":", marker="o", markersize=4, markerfacecolor="none",
                     label=f"{name(str(backend))}, predicted",
                 )  # fmt: skip
-                axes.plot(x, y[0] * x / x[0], color=FAINT, linewidth=0.6)
             axes.set_title(name(published.title(str(network))))
             axes.set_xlabel("devices or processes")
             axes.set_ylabel("images/s")
@@ -111,6 +111,7 @@ def history(table: pd.DataFrame) -> Figure:
 
 SERIES = ["case", "machine", "device", "dtype", "threads", "batch", "workers"]
 MOST_PANELS = 12
+FURTHEST = 1024
 MOST_LINES = 60
 PUBLISHED = "published cuDNN"
 

@@ -67,7 +67,7 @@ def prediction(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:
         for row in table.to_dict("records")
     ]
     drawing = Drawing(
-        "predicted-scaling",
+        "scaling",
         "Images per second over devices, predicted",
         "Line chart of images per second over the number of devices, both logarithmic, measured and predicted. "
         + " ".join(said),

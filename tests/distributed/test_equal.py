@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ ROUNDED = 1e-10
 """Relative L2 in float64: some hundred thousand roundings of 2^-53, which none of the sums here has."""
 
 
+alone = cache(train)
+"""One process, once for all tests that are held to it."""
+
+
 def relative(ours: Array, theirs: Array) -> float:
     return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
 
@@ -30,7 +35,7 @@ def test_on_integers_it_is_exact(ranks: int) -> None:
     jobs = [Job(LINEAR, backend, 9, sub_batch=2, dtype="float64", integers=True) for backend in backends]
     outcomes = together(train_all, ranks, jobs)
     for i, job in enumerate(jobs):
-        whole = train(job._replace(sub_batch=9))
+        whole = alone(job._replace(sub_batch=9))
         for rank in range(ranks):
             mine = outcomes[rank][i]
             for name, gradient in whole.gradients.items():
@@ -45,7 +50,7 @@ def test_on_reals_it_is_within_rounding(ranks: int) -> None:
     jobs = [Job(net, backend, 7, 3, "float64") for net in (CHAIN, GRAPH) for backend in BACKENDS]
     outcomes = together(train_all, ranks, jobs)
     for i, job in enumerate(jobs):
-        whole = train(job._replace(sub_batch=7))
+        whole = alone(job._replace(sub_batch=7))
         for rank in range(ranks):
             mine = outcomes[rank][i]
             for name in whole.gradients:
@@ -75,7 +80,7 @@ def test_batch_norm_has_its_moments_from_each_sub_batch(backend: str) -> None:
     """The dialect: the same sub-batches in one process give the same, the whole batch at once does not."""
     job = Job(MOMENTS, backend, 8, sub_batch=2, dtype="float64")
     for mine in together(train, 2, job):
-        same, whole = train(job), train(job._replace(sub_batch=8))
+        same, whole = alone(job), alone(job._replace(sub_batch=8))
         for name in ("conv1.w", "norm1.gain", "fc2.w"):
             assert relative(mine.parameters[name], same.parameters[name]) < ROUNDED
             assert relative(mine.gradients[name], whole.gradients[name]) > 1e-4

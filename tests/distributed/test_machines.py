@@ -74,7 +74,7 @@ def _start(machine: Machine, number: int, port: int, folder: Path, *arguments: s
 
 def test_four_machines_share_a_batch(machines: list[Machine], tmp_path: Path) -> None:
     """The first writes the run file, with the samples of all."""
-    arguments = ["-n", TINY, "-b", "numpy", "--workers", "3,4", "--threads", "1", "--sub-batch", "1", "--budget", "15s"]
+    arguments = ["-n", TINY, "-b", "numpy", "--workers", "4", "--threads", "1", "--sub-batch", "1", "--budget", "8s"]
     port = free_port()
     processes = [
         _start(machine, i, port, tmp_path, *arguments, "--out", "a.jsonl") for i, machine in enumerate(machines)
@@ -90,12 +90,11 @@ def test_four_machines_share_a_batch(machines: list[Machine], tmp_path: Path) ->
                 os.killpg(process.pid, signal.SIGKILL)
     read = runfile.read(tmp_path / "a.jsonl")
     assert read.status == "complete"
-    three, four = sorted(read.measurements, key=lambda m: m.workers)[:2]
-    assert (three.workers, four.workers) == (3, 4)
-    assert three.verified.holds
+    four = read.measurements[0]
+    assert four.workers == 4
     assert four.verified.holds
     assert [rank["sub_batches"] for rank in four.details["ranks"]] == [[1, 1]] * 4
     assert len({rank["pid"] for rank in four.details["ranks"]}) == 4
     assert all(len(rank["samples_ns"]) == len(four.samples_ns) for rank in four.details["ranks"])
     assert four.details["compared"][0]["difference"] < 1e-4
-    assert out.count(" yes") == 2
+    assert out.count(" yes") == 1
