@@ -53,6 +53,8 @@ def contents(document: str) -> dict[str, str]:
 def block(part: Part) -> str:
     """The part as it stands between markers: command, what all rows share, table, what went wrong, how to read it."""
     lines = [f"    {text.clean(command)}" for command in part.commands]
-    lines += ["", text.markdown(text.shared(part.table)), "", text.as_markdown(part.table), ""]
+    if shared := text.shared(part.table):
+        lines += ["", text.markdown(shared)]
+    lines += ["", text.as_markdown(part.table), ""]
     lines += [f"- {text.markdown(problem)}" for problem in (*part.problems, *part.legend)]
     return "\n" + "\n".join(lines).strip("\n") + "\n\n"

@@ -20,8 +20,8 @@ DECISIONS = ["REGRESSED", "AMBIGUOUS", "SAME", "IMPROVED"]
 RULE = "median:5%"
 POWER_LEGEND = [
     "A row per size of slow-down (0: identical code): how many trials ended in each decision, and their mean duration.",
-    f"The last two columns: how many would have failed `pytest-benchmark --benchmark-compare-fail={RULE}`, put to the "
-    "same interleaved samples, and to two runs as it is used: the base of one trial, the head of the next.",
+    f"The last two columns: how many would have failed the rule {RULE} of pytest-benchmark's --benchmark-compare-fail, "
+    "put to the same interleaved samples, and to two runs as it is used: the base of one trial, the head of the next.",
 ]
 
 
