@@ -18,6 +18,7 @@ import click
 )
 @click.option("--train", type=click.IntRange(0), default=0, metavar="STEPS", help="Train it on digits, too (lenet-5).")
 @click.option("--semantics", is_flag=True, help="Only what the frameworks' own operations mean, not their errors.")
+@click.option("--probe", "probes", multiple=True, metavar="KEY", help="Only this question of --semantics; repeatable.")
 @click.option("--against", type=click.Path(path_type=Path), metavar="RUN", help="Show what meanings changed since RUN.")
 @click.option("--examples", type=click.IntRange(1), default=20, show_default=True, help="Cases per block.")
 @click.option(
@@ -33,6 +34,7 @@ def command(
     networks: tuple[str, ...],
     train: int,
     semantics: bool,
+    probes: tuple[str, ...],
     against: Path | None,
     examples: int,
     seed: int,
@@ -52,11 +54,11 @@ def command(
     # The suites import mcnbench, so they are found by name, when they run.
     suite = import_module("suites.agreement.run")
     only: tuple[str, ...] = ("blocks", "semantics")
-    if semantics or networks:
-        only = ("semantics",) if semantics else ()
+    if semantics or probes or networks:
+        only = ("semantics",) if semantics or probes else ()
     elif blocks and not against:
         only = ("blocks",)
     settings = suite.Settings(
-        backends, blocks, dtypes or ("float32",), examples, seed, out, json, only, networks, train, against
+        backends, blocks, dtypes or ("float32",), examples, seed, out, json, only, probes, networks, train, against
     )
     sys.exit(suite.replay(settings, case) if case else suite.agree(settings))

@@ -31,7 +31,7 @@ def part(files: Sequence[RunFile]) -> Part | None:
         return None
     rows: dict[str, dict[str, str]] = {}
     for (probe, backend), line in answers.items():
-        row = rows.setdefault(probe, {"question": line.question})
+        row = rows.setdefault(probe, {"probe": probe, "question": line.question})
         row[backend] = _cell(line)
         row["case"] = line.reproduce
     table = pd.DataFrame(rows.values()).fillna(NOTHING)

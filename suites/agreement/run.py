@@ -23,7 +23,6 @@ from mcnbench.errors import BadInput, NothingDone, unknown
 from reports import runfile as schema
 from suites.agreement import blocks, networks, semantics, semantics_table, table
 from suites.agreement.cases import drawn
-from suites.agreement.probes import PROBES
 from suites.agreement.process import Process
 from suites.properties import strategies
 
@@ -42,6 +41,8 @@ class Settings:
     out: Path | None = None
     json: Path | None = None
     parts: tuple[str, ...] = ("blocks", "semantics")
+    probes: tuple[str, ...] = ()
+    """Of the questions on semantics only these."""
     networks: tuple[str, ...] = ()
     train: int = 0
     """Steps of training on digits, of each of the networks."""
@@ -73,7 +74,8 @@ def replay(settings: Settings, line: str) -> int:
 
 
 def _refuse(settings: Settings) -> None:
-    if len(settings.backends) < 2:
+    semantics.chosen(settings.probes)
+    if len(settings.backends) < 2 and settings.parts != ("semantics",):
         raise BadInput("wanted at least two backends to compare, such as: mcnbench agree numpy torch jax")
     for kind, given, known in (("block", settings.blocks, strategies.names()), ("dtype", settings.dtypes, DTYPES)):
         for name in given:
@@ -105,9 +107,9 @@ def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Pat
     overheads: list[float] = []
     with one_thread(), started(settings.backends) as processes, _progress() as progress:
         receipts = {process.backend: process.hello["receipt"] for process in processes}
-        asked = len(PROBES) if "semantics" in settings.parts else 0
+        probes = semantics.chosen(settings.probes) if "semantics" in settings.parts else []
         whole = len(settings.networks) * (1 + settings.train)
-        task = progress.add_task("", total=sum(map(len, cases.values())) + asked + whole)
+        task = progress.add_task("", total=sum(map(len, cases.values())) + len(probes) + whole)
         with _writer(settings, path, receipts) as writer:
             for (block, dtype), some in cases.items():
                 progress.update(task, description=block)
@@ -118,7 +120,7 @@ def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Pat
                     if writer:
                         writer.write(line)
             progress.update(task, description="semantics")
-            answers = semantics.run(processes, lambda: progress.advance(task)) if asked else []
+            answers = semantics.run(processes, probes, lambda: progress.advance(task))
             steps: list[schema.StepAgreement] = []
             trained: list[schema.Trajectory] = []
             for name in settings.networks:
@@ -148,7 +150,9 @@ def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Pat
     if before:
         changed = semantics.changes(before, answers)
         semantics_table.show_changes(table.console(), changed, semantics.shared(before, answers))
-    said = f"{sum(map(len, cases.values())):,} cases in {monotonic() - began:.0f} s"
+    counts = {"cases": sum(map(len, cases.values())), "questions": len(probes), "networks": len(settings.networks)}
+    said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    said += f" in {monotonic() - began:.0f} s"
     if overheads:
         said += f"; {1000 * median(overheads):.1f} ms of a case, in the median, were not the backends'"
     table.say(said)

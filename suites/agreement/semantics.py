@@ -12,6 +12,7 @@ from mcnbench import dialects
 from mcnbench.arrays import Array
 from mcnbench.backends import Backend, native
 from mcnbench.case import parse
+from mcnbench.errors import unknown
 from reports.runfile import Semantic
 from suites.agreement.probes import PROBES, Probe
 from suites.agreement.process import Failed, Process
@@ -65,10 +66,19 @@ def _by_its_blocks(backend: Backend, line: str, words: Mapping[str, Any]) -> dic
     return found
 
 
-def run(processes: Sequence[Process], on_probe: Callable[[], None]) -> list[Semantic]:
-    """The answer of every backend to every question."""
+def chosen(keys: Sequence[str]) -> list[Probe]:
+    """The questions of these keys, all for none; raises BadInput for one that is not known."""
+    known = {probe.key: probe for probe in PROBES}
+    for key in keys:
+        if key not in known:
+            raise unknown("probe", key, known)
+    return [known[key] for key in keys or known]
+
+
+def run(processes: Sequence[Process], probes: Sequence[Probe], on_probe: Callable[[], None]) -> list[Semantic]:
+    """The answer of every backend to each of the questions."""
     found = []
-    for probe in PROBES:
+    for probe in probes:
         for process in processes:
             process.send(ask, probe.line, dict(probe.words))
         for process in processes:

@@ -140,4 +140,14 @@ def test_a_change_since_another_run_is_shown(tmp_path: Path) -> None:
     assert (row["numpy"], row["torch"]) == ("sum (matconvnet, tensorflow, theano)", "mean (caffe, pytorch)")
     assert part.problems[0].startswith("torch, local response normalisation: alpha multiplies: sum (PyTorch 0.1), now")
     assert "CHANGED torch, local response normalisation: alpha multiplies: sum (PyTorch 0.1)" in again.output
+    assert "mcnbench agree torch --probe lrn-alpha" in again.output
     assert f"1 of {2 * len(PROBES)} answers are not what they were" in again.output
+
+
+def test_one_question_of_one_backend(tmp_path: Path) -> None:
+    out = tmp_path / "run.jsonl"
+    ran = CliRunner().invoke(cli.mcnbench, ["agree", "torch", "--probe", "lrn-even", "--out", str(out)])
+    assert ran.exit_code == 0, ran.output
+    assert [(line.probe, line.answer) for line in runfile.read(out).semantics] == [("lrn-even", "lower")]
+    wrong = CliRunner().invoke(cli.mcnbench, ["agree", "torch", "--probe", "lrn-evn"])
+    assert "did you mean 'lrn-even'" in str(wrong.exception)
