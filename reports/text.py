@@ -36,6 +36,8 @@ def _significant(digits: int) -> Callable[[Any], str]:
         value = float(value)
         if value == 0 or not math.isfinite(value):
             return f"{value:g}"
+        if abs(value) >= 1e7:
+            return f"{value:.{digits - 1}e}"
         decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
         return f"{value:,.{decimals}f}" if abs(value) >= 1e-4 else f"{value:.{digits - 1}e}"
 

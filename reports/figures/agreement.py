@@ -35,7 +35,7 @@ def agreement(pairs: pd.DataFrame) -> Figure:
         _label(axes, names, names)
         for i, j in zip(*np.nonzero(np.isfinite(bits)), strict=True):
             _write(axes, i, j, f"{bits[i, j]:.0f} bits\n{_short(ratios[i, j])}", ratios[i, j] > 1)
-        axes.set_xlabel("fewest bits in which they agree; largest difference / bound (bold: beyond it)")
+        axes.set_xlabel("fewest bits that agree\nlargest difference / bound (bold: beyond it)")
         return figure
 
 

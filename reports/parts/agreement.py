@@ -65,7 +65,7 @@ def part(files: Sequence[RunFile]) -> Part | None:
         [_problem(row) for row in _alone(found).to_dict("records")],
         LEGEND,
         [_matrix(table, which) for which in table["direction"].unique()] + [_blocks(found)],
-        commands(files, "agree"),
+        commands([file for file in files if file.agreements], "agree"),
     )
 
 

@@ -42,7 +42,7 @@ def part(files: Sequence[RunFile]) -> Part | None:
         table,
         problems=changed,
         legend=LEGEND,
-        commands=commands(files, *{file.run.experiment for file in files if file.semantics}),
+        commands=commands([file for file in files if file.semantics], "agree"),
     )
 
 

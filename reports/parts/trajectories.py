@@ -11,6 +11,7 @@ from reports import figures
 from reports.parts.part import Drawing, Part, commands
 from reports.runfile import RunFile
 
+ORACLE = "float64"
 KEY = ["network", "backend", "other"]
 LEGEND = [
     "loss, gradients: of one step from the same parameters, the relative difference of the losses and the largest, in "
@@ -22,7 +23,9 @@ LEGEND = [
 
 def part(files: Sequence[RunFile]) -> Part | None:
     """The part, if the files hold steps of networks on several backends."""
-    steps = [line for file in files for line in file.steps]
+    lines = [line for file in files for line in file.steps]
+    # What a backend cannot do is said once, beside the oracle.
+    steps = [line for line in lines if line.verdict != "UNSUPPORTED" or line.other == ORACLE]
     if not steps:
         return None
     ways = {(way.network, way.backend, way.other): way for file in files for way in file.trajectories}
@@ -41,14 +44,14 @@ def part(files: Sequence[RunFile]) -> Part | None:
         [
             {"pair": f"{way.backend}, {way.other}", "step": step, "distance": distance}
             for way in ways.values()
-            if way.other == "float64"
+            if way.other == ORACLE
             for step, distance in enumerate(way.distance, 1)
         ]
     )
     last = "; ".join(
         f"{way.backend}: {way.distance[-1]:.1e} after {len(way.distance)} steps, {way.accuracy:.1%} right"
         for way in ways.values()
-        if way.other == "float64"
+        if way.other == ORACLE
     )
     words = f"Line chart of the distance from training in float64 over the steps. {last}."
     title = "Distance from training in float64"
@@ -61,7 +64,7 @@ def part(files: Sequence[RunFile]) -> Part | None:
         [f"{line.network}, {line.backend}, {line.other}: {line.message}" for line in steps if line.message],
         LEGEND,
         drawings,
-        commands(files, *{file.run.experiment for file in files if file.steps}),
+        commands([file for file in files if file.steps], "agree"),
     )
 
 
