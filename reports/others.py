@@ -1,8 +1,8 @@
 """Reads what other tools measured, so that their numbers stand beside ours: results of pytest-benchmark and of asv;
-and what `mcnbench compare --json` concluded.
+what `mcnbench compare --json` concluded, and what became of planted faults (`mcnbench faults --json`).
 
-The former become run files whose measurements are marked as foreign: nothing of ours verified them. Of pytest-benchmark
-the samples are read if they were saved (`--benchmark-save-data`), else the median alone; what `extra_info` says of
+The first two become run files whose measurements are marked as foreign: nothing of ours verified them. The samples of
+pytest-benchmark are read if they were saved (`--benchmark-save-data`), else the median alone; what `extra_info` says of
 backend, network, batch, device, dtype, threads, images and flops is used. Of asv the timings of every parameter
 combination are read, in seconds; its other kinds of benchmark are named in a note. `reports.export` is the way back.
 """
@@ -33,6 +33,15 @@ class Comparisons(RunFile):
     rows: tuple[dict[str, Any], ...] = ()
 
 
+@dataclass(frozen=True)
+class Planted(RunFile):
+    """What `mcnbench faults --json` wrote: of each fault its name (fault), what it is, whether it was KILLED (word), by
+    which property in which dtype with which verdict, after how many examples and seconds, and the message. The run's
+    settings are the backend, examples and seed, and the seconds that all of it took."""
+
+    rows: tuple[dict[str, Any], ...] = ()
+
+
 def read(path: Path) -> RunFile:
     """The results of another tool; raises RunFileError with one sentence for what cannot be read."""
     try:
@@ -48,16 +57,20 @@ def read(path: Path) -> RunFile:
                 return _pytest_benchmark(path, content)
             if "result_columns" in content and "results" in content:
                 return _asv(path, content)
+            if "faults" in content and "seed" in content:
+                return _planted(path, content)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            kinds = {"results": "asv", "faults": "mcnbench faults"}
+            kind = next((kind for key, kind in kinds.items() if key in content), "pytest-benchmark")
             raise RunFileError(
-                f"'{path}': cannot be read as a result of {'asv' if 'results' in content else 'pytest-benchmark'}: "
-                f"{type(error).__name__} {error}"
+                f"'{path}': cannot be read as a result of {kind}: {type(error).__name__} {error}"
             ) from error
     if isinstance(content, list) and content and all(_is_comparison(row) for row in content):
         run = Run(experiment="compare", command="", started="", machine={}, versions={}, git={})
         return Comparisons(path, run, (), (), (), "complete", (), rows=tuple(content))
     raise RunFileError(
-        f"'{path}': neither a run file (.jsonl) nor a result of pytest-benchmark, asv or mcnbench compare (.json)"
+        f"'{path}': neither a run file (.jsonl) nor a result of pytest-benchmark, asv, mcnbench compare or mcnbench "
+        "faults (.json)"
     )
 
 
@@ -69,6 +82,34 @@ def _is_comparison(row: Any) -> bool:
         and all(isinstance(row[key], str) for key in words)
         and all(row[key] is None or isinstance(row[key], int | float) for key in numbers)
     )
+
+
+FAULT: dict[str, type | tuple[type, ...]] = {
+    "fault": str, "what": str, "word": str, "property": str, "dtype": str, "verdict": str,
+    "examples": int, "seconds": (int, float), "message": str,
+}  # fmt: skip
+
+
+def _planted(path: Path, content: dict[str, Any]) -> Planted:
+    rows = [{key: row[key] for key in FAULT} for row in content["faults"]]
+    for row in rows:
+        for key, kind in FAULT.items():
+            if not isinstance(row[key], kind):
+                raise ValueError(f"{key} of {row['fault']} is {row[key]!r}")
+    settings = {
+        "backend": str(content["backend"]), "examples": int(content["examples"]), "seed": int(content["seed"]),
+        "seconds": float(content["seconds"]),
+    }  # fmt: skip
+    run = Run(
+        experiment="faults",
+        command=str(content["command"]),
+        started=str(content["started"]),
+        machine={},
+        versions={},
+        git={},
+        settings=settings,
+    )
+    return Planted(path, run, (), (), (), "complete", (), rows=tuple(rows))
 
 
 def _pytest_benchmark(path: Path, content: dict[str, Any]) -> Foreign:

@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports import frames
-from reports.parts import agreement, checks, devices, gate, layers, other, past, semantics, speed, trajectories
+from reports.parts import (
+    agreement,
+    checks,
+    devices,
+    faults,
+    gate,
+    layers,
+    other,
+    past,
+    semantics,
+    speed,
+    trajectories,
+)
 from reports.parts.part import Drawing, Part
 from reports.runfile import RunFile
 
@@ -31,6 +43,8 @@ def parts(files: Sequence[RunFile], running: bool = False) -> list[Part]:
         agreement.details(files),
         semantics.part(files),
         trajectories.part(files),
+        faults.part(files),
+        faults.details(files),
         gate.comparison(files),
         gate.power(files),
         other.part(frame, files),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +37,8 @@ class Outcome:
     """Cases tried by the property that found it, that case included; for a survivor, by all properties."""
     seconds: float = 0.0
     """From the first case of the first property on."""
+    cpu_seconds: float = 0.0
+    """The part of it in which the process had a core: what it takes on a machine that does nothing else."""
     message: str = ""
     """What the verdict says; of a survivor, what would have to be tightened."""
     reproduce: str | None = None
@@ -47,7 +49,7 @@ def attempt(backend: Backend, fault: Fault, examples: int = engine.EXAMPLES, see
 
     A finding counts only if the backend without the fault passes the very same.
     """
-    began, tried, own = monotonic(), 0, []
+    began, worked, tried, own = monotonic(), process_time(), 0, []
     named = (fault.name, fault.what, fault.origin)
     if backend.block(fault.block) is None:
         return Outcome(*named, "UNSUPPORTED", message=f"{backend.name} has no {fault.block}")
@@ -71,12 +73,20 @@ def attempt(backend: Backend, fault: Fault, examples: int = engine.EXAMPLES, see
                 found.verdict,
                 found.examples,
                 monotonic() - began,
+                process_time() - worked,
                 found.message,
                 found.reproduce,
             )
     why = f"the backend itself does not pass {', '.join(own)}; " if own else ""
     why += _tighten(backend, wrong, fault.block, examples, seed)
-    return Outcome(*named, "SURVIVED", examples=tried, seconds=monotonic() - began, message=why)
+    return Outcome(
+        *named,
+        "SURVIVED",
+        examples=tried,
+        seconds=monotonic() - began,
+        cpu_seconds=process_time() - worked,
+        message=why,
+    )
 
 
 def _without_the_fault(backend: Backend, found: Verdict, examples: int, seed: int) -> str:

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import statistics
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from mcnbench import ROOT
+from mcnbench import ROOT, runfile
 from mcnbench.backends import Backend, load
 from mcnbench.errors import BadInput, NothingDone
 from suites.faults.catalogue import FAULTS, selected
@@ -157,17 +158,25 @@ def show(outcomes: Sequence[Outcome], settings: Settings, seconds: float) -> Non
             lacking[o.message] = lacking.get(o.message, 0) + 1
     for reason, count in lacking.items():
         console.print(Text.assemble("\n", ("UNSUPPORTED", "dim"), f" {count} fault{'s' * (count != 1)}: {reason}"))
-    killed = [outcome.seconds for outcome in tried if outcome.word == "KILLED"]
+    killed = [outcome for outcome in tried if outcome.word == "KILLED"]
     if tried:
-        median = f", median time to kill {statistics.median(killed):.2f} s" if killed else ""
+        median = ""
+        if killed:
+            median = f", median time to kill {_median(killed, 'seconds')} ({_median(killed, 'cpu_seconds')} on a core)"
         console.print(
             f"\n{settings.backend}: {len(killed)} of {len(tried)} faults killed ({100 * len(killed) / len(tried):.1f}%)"
             f"{median}; {settings.examples} examples, seed {settings.seed}; {seconds:.0f} s"
         )
 
 
+def _median(killed: Sequence[Outcome], what: str) -> str:
+    return f"{statistics.median(getattr(o, what) for o in killed):.2f} s"
+
+
 def _write_json(outcomes: Sequence[Outcome], settings: Settings, seconds: float) -> None:
     content = {
+        "command": " ".join(["mcnbench", *sys.argv[1:]]),
+        "started": runfile.now(),
         "backend": settings.backend,
         "examples": settings.examples,
         "seed": settings.seed,

@@ -144,3 +144,33 @@ def test_what_mcnbench_compare_concluded(tmp_path: Path) -> None:
     assert "+8.0% [+6.0%, +10.0%]" in printed
     assert len(part.problems) == 2
     assert part.headline.count("1") == 3
+
+
+def test_what_became_of_planted_faults(tmp_path: Path) -> None:
+    """Written by the command itself; two seeds stand beside each other."""
+    from reports import parts
+    from suites.faults import run
+    from suites.faults.plant import Outcome
+
+    killed = Outcome(
+        "relu/a", "It is wrong.", "a test", "KILLED", "exact", "float32", "VIOLATED", 3, 0.5, 0.4, "y is not"
+    )
+    survived = Outcome("relu/b", "It is subtle.", "a test", "SURVIVED", examples=900, seconds=4.0, message="tighten it")
+    lacking = Outcome("tanh/c", "It overflows.", "a test", "UNSUPPORTED", message="mine.py has no tanh")
+    for seed in (0, 1):
+        settings = run.Settings("mine.py", seed=seed, json=tmp_path / f"{seed}.json")
+        run._write_json([killed, survived if seed else killed, lacking], settings, 12.0)
+    found = {part.key: part for part in parts.parts(frames.read([tmp_path / "0.json", tmp_path / "1.json"]))}
+    assert set(found) == {"faults", "every-fault"}
+    (row,) = found["faults"].table.to_dict("records")
+    assert (row["block"], row["faults"], row["killed"], row["survived"]) == ("relu", 4, 3, 1)
+    assert row["found by"] == "exact 3"
+    assert found["faults"].problems == ["relu/b SURVIVED on mine.py, seed 1: tighten it"]
+    assert "mine.py, seed 1, 100 examples: 1 of 2 faults killed, median time to kill 0.5 s" in found["faults"].headline
+    assert "It is subtle." in text.as_text(found["every-fault"].table)
+
+
+def test_faults_of_another_form_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"seed": 0, "faults": [{"fault": "relu/a"}]}')
+    with pytest.raises(runfile.RunFileError, match=r"bad\.json': cannot be read as a result of mcnbench faults"):
+        reports.load([tmp_path / "bad.json"])
