@@ -107,15 +107,23 @@ def _lacking(console: Console, verdicts: Sequence[Verdict]) -> None:
 
 
 def _dossiers(console: Console, verdicts: Sequence[Verdict], scripts: Mapping[str, Path]) -> None:
-    """What is wrong, each thing once: verdicts of a block that say the same are named together."""
-    groups: dict[tuple[str, str, str], list[Verdict]] = {}
+    """What is wrong with each block: of its violations, of its errors and of what is mistrusted the first in full, for
+    the others often have the same cause; these in a line for all that say the same."""
+    groups: dict[tuple[str, str], list[Verdict]] = {}
     for v in sorted(verdicts, key=lambda v: (v.block, _place(v), v.dtype)):
         if v.verdict in BAD:
-            groups.setdefault((v.block, v.verdict, v.message.partition("\n")[0]), []).append(v)
+            groups.setdefault((v.block, v.verdict), []).append(v)
     for first, *others in groups.values():
         _dossier(console, first, scripts)
-        if others:
-            console.print(Text(f"  the same  {', '.join(f'{v.property} {v.dtype}' for v in others)}"))
+        said: dict[str, dict[str, list[str]]] = {}
+        for v in others:
+            said.setdefault(v.message.partition("\n")[0], {}).setdefault(v.property, []).append(v.dtype)
+        for message, properties in said.items():
+            named = "; ".join(f"{name} {', '.join(dtypes)}" for name, dtypes in properties.items())
+            same = message == first.message.partition("\n")[0]
+            console.print(Text(f"  also      {named}: {'the same' if same else message}"))
+    if any(len(group) > 1 for group in groups.values()):
+        console.print(Text("\nOne of these in full: --block NAME --property NAME; all of them: --json FILE"))
 
 
 def _place(verdict: Verdict) -> int:

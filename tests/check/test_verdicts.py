@@ -11,7 +11,7 @@ import pytest
 from mcnbench import case
 from mcnbench.backends import Backend
 from mcnbench.verdict import Verdict
-from suites.properties import engine
+from suites.properties import engine, table
 from suites.properties.outcome import Tally, Violated
 
 
@@ -152,3 +152,31 @@ def test_differences_see_a_gradient_without_the_variance_term() -> None:
     verdict = tried(batch_norm, "taylor", "batch_norm")
     assert verdict.verdict == "VIOLATED"
     assert verdict.message.startswith("the pullback says that y changes by ")
+
+
+def test_what_is_wrong_with_a_block_is_shown_once_in_full_and_nothing_is_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def verdict(property: str, word: str, message: str, dtype: str = "float32", block: str = "relu") -> Verdict:
+        return Verdict("mine.py", block, property, dtype, word, 3, message=message, reproduce=f"{block} {property}")  # type: ignore[arg-type]  # one of them
+
+    found = [
+        verdict("deterministic", "VIOLATED", "a result was kept"),
+        verdict("bounded", "VIOLATED", "y is wrong\npattern   the last column"),
+        verdict("exact", "VIOLATED", "y is wrong\npattern   the first column"),
+        verdict("bounded", "VIOLATED", "y is wrong\npattern   every element", "float64"),
+        verdict("ties", "ERROR", "IndexError: 7"),
+        verdict("exact", "VIOLATED", "y is wrong", block="tanh"),
+        verdict("shape", "HOLDS", ""),
+    ]
+    table.show(found, {}, "mine", 1.0, None)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    start = lines.index("VIOLATED relu exact float32, after 3 examples: y is wrong")
+    assert lines[start + 1 : start + 5] == [
+        "pattern   the first column",
+        "replay    mcnbench check mine.py --case 'relu exact'",
+        "also      bounded float32, float64: the same",
+        "also      deterministic float32: a result was kept",
+    ]
+    assert "ERROR relu ties float32, after 3 examples: IndexError: 7" in lines
+    assert "VIOLATED tanh exact float32, after 3 examples: y is wrong" in lines
