@@ -170,9 +170,11 @@ def reasons(table: pd.DataFrame) -> list[str]:
     if "reason" not in table.columns:
         return []
     said = []
+    several = "workers" in table.columns and table["workers"].nunique() > 1
     for row in table.to_dict("records"):
         if row["reason"]:
             what = published.title(str(row["network"])) if row.get("network") else row["case"]
+            what += f" on {row['workers']}" if several else ""
             state = "" if row["state"] in ("ok", "foreign") else f"{STATES[row['state']]}, "
             said.append(f"{what}, {row['backend']}: {state}{row['reason']}")
     return said

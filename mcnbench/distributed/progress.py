@@ -12,12 +12,11 @@ from pathlib import Path
 
 
 class Progress:
-    """The rank's side: `advance` counts."""
+    """The rank's side: `advance` counts, in a file that it makes at the path."""
 
     def __init__(self, path: Path) -> None:
         path.write_bytes(bytes(8))
-        with path.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), 8)
+        self._memory = _mapped(path)
         self._count = 0
 
     def advance(self) -> None:
@@ -25,10 +24,18 @@ class Progress:
         struct.pack_into("<q", self._memory, 0, self._count)
 
 
-def read(path: Path) -> int:
-    """How far the rank has come; -1 before it began."""
-    try:
-        (count,) = struct.unpack("<q", path.read_bytes())
-    except (OSError, struct.error):
-        return -1
-    return int(count)
+class Watched:
+    """The other side; the file may be deleted as soon as both are there."""
+
+    def __init__(self, path: Path) -> None:
+        self._memory = _mapped(path)
+
+    def count(self) -> int:
+        """How far the rank has come."""
+        (count,) = struct.unpack_from("<q", self._memory)
+        return int(count)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), 8)

@@ -15,8 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from mcnbench.distributed import pinning, progress
+from mcnbench.distributed import pinning
 from mcnbench.distributed.failure import LOST
+from mcnbench.distributed.progress import Watched
 from mcnbench.measure import environment
 from mcnbench.measure.process import Worker
 
@@ -60,9 +61,9 @@ class Local:
     def __init__(self, variables: Mapping[str, str], cores: list[int], gpu: int | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="mcnbench-rank-")
         self._counter = Path(self._folder.name, "progress")
+        self._watched: Watched | None = None
         self._worker = Worker(variables, cores, module=MODULE)
         self._worker.send("prepare", path=str(self._counter), gpu=gpu)
-        self._prepared = False
 
     @classmethod
     def of(cls, rank: int, ranks: int, threads: int, device: str, inherit: bool) -> Self:
@@ -76,16 +77,17 @@ class Local:
         return self._worker.pid
 
     def send(self, what: str, **fields: Any) -> None:
-        if not self._prepared:
+        if self._watched is None:
             self._worker.receive(LATE)
-            self._prepared = True
+            self._watched = Watched(self._counter)
+            self._folder.cleanup()  # already now, as this process may be killed
         self._worker.send(what, **fields)
 
     def receive(self, limit: float) -> dict[str, Any]:
         return self._worker.receive(limit)
 
     def condition(self) -> Condition:
-        return Condition(_state(self._worker.pid), progress.read(self._counter))
+        return Condition(_state(self._worker.pid), -1 if self._watched is None else self._watched.count())
 
     def end(self) -> None:
         self._worker.__exit__(None, None, None)
