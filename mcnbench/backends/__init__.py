@@ -30,6 +30,7 @@ KNOWN = {
     "cupy": "impl.cupy_cuda",
     "cudnn": "impl.cudnn",
     "torch": "mcnbench.backends.torch",
+    "torch-compile": "mcnbench.backends.torch_compile",
     "jax": "mcnbench.backends.jax",
     "onnxruntime": "mcnbench.backends.onnxruntime",
     "openvino": "mcnbench.backends.openvino",

@@ -10,11 +10,13 @@ import pytest
 from click.testing import CliRunner
 from frameworks import EXTRA, needs
 
+from mcnbench.backends import load
 from mcnbench.case import parse
 from mcnbench.cli import main, mcnbench
 from reports import runfile
 from suites.agreement import blocks
 from suites.agreement.cases import drawn
+from suites.agreement.compute import compute
 from suites.agreement.run import started
 
 OFF = """
@@ -169,6 +171,25 @@ softmax_log_loss x=2x5x2x3 labels=2x2x3 seed=1
 spatial_norm x=2x3x6x5 window=4,3 alpha=0.5 beta=0.75 seed=1
 tanh x=2x3x4x5 seed=1
 """
+
+
+def test_torch_compile_compiles_every_block_whole_and_torch_none(monkeypatch: Any) -> None:
+    """Compiling takes seconds a block, so here it is only seen to be asked for, with nothing left to run eagerly."""
+    asked: list[dict[str, Any]] = []
+
+    def compile(function: Any, **how: Any) -> Any:
+        asked.append(how)
+        return function
+
+    monkeypatch.setattr("torch.compile", compile)
+    for line in LINES.split("\n")[1:-1]:
+        torch = compute(load("torch"), line)
+        assert asked == []
+        compiled = compute(load("torch-compile"), line)
+        assert asked == [{"fullgraph": True, "dynamic": False}]
+        assert compiled.values.keys() == torch.values.keys()
+        asked.clear()
+    assert getattr(load("torch-compile").implementation, "training_step", None) is None, "that would not be compiled"
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in EXTRA])

@@ -42,11 +42,12 @@ def avg_pool2d(
     options = avg_pool2d_block.Options(window, stride, padding, ceil_mode, count_include_pad)
     at = pooling_windows(tuple(x.shape), options)
     top, _, left, _ = at.padding
+    divisors = None if _is_native(at) else torch.from_numpy(at.divisors(count_include_pad)).to(x)
 
     def function(x: Tensor) -> Tensor:
-        if _is_native(at):
+        if divisors is None:
             return F.avg_pool2d(x, at.window, at.stride, (top, left), ceil_mode, count_include_pad)
-        return window_sum(x, at) / torch.from_numpy(at.divisors(count_include_pad)).to(x)
+        return window_sum(x, at) / divisors
 
     return vjp(function, x)
 

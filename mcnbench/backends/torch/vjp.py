@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -10,6 +11,10 @@ import torch
 from mcnbench.backends.sizes import check
 
 Tensor = torch.Tensor
+Function = Callable[..., Tensor]
+
+transform: ContextVar[Callable[[Function], Function]] = ContextVar("transform", default=lambda function: function)
+"""What becomes of every block's function before it is called: torch.compile, in torch_compile.py."""
 Pullback = Callable[[Tensor], tuple[Tensor | None, ...]]
 Result = tuple[Tensor, Pullback]
 
@@ -23,7 +28,7 @@ def block(name: str, function: Callable[..., Tensor], *inputs: Tensor | None, **
 def vjp(function: Callable[..., Tensor], *inputs: Tensor | None) -> Result:
     """(y, pullback) of `function(*inputs)`; None and integer inputs get no gradient (None)."""
     leaves: list[Any] = [t if t is None or not t.is_floating_point() else t.detach().requires_grad_() for t in inputs]
-    y = function(*leaves)
+    y = transform.get()(function)(*leaves)
     wanted = [t for t in leaves if t is not None and t.requires_grad]
 
     def pullback(dy: Tensor) -> tuple[Tensor | None, ...]:
