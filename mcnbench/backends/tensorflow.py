@@ -53,7 +53,14 @@ def _first(y: Tensor) -> Tensor:
 
 
 def _conv2d(
-    x: Tensor, w: Tensor, b: Tensor | None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """The number of groups follows from the channels of x and w."""
     top, bottom, left, right = sides(padding)
@@ -63,7 +70,7 @@ def _conv2d(
 
 
 def _conv_transpose2d(
-    x: Tensor, w: Tensor, b: Tensor | None, *, stride: Any = 1, padding: Any = 0, groups: int = 1
+    x: Tensor, w: Tensor, b: Tensor | None = None, *, stride: Any = 1, padding: Any = 0, groups: int = 1
 ) -> Tensor:
     """Group by group, for tf.nn.conv2d_transpose has no groups."""
     top, bottom, left, right = sides(padding)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from frameworks import EXTRA, needs
@@ -18,6 +19,7 @@ from suites.agreement import blocks
 from suites.agreement.cases import drawn
 from suites.agreement.compute import compute
 from suites.agreement.run import started
+from suites.conformance.onnx_node_tests import compute as called
 
 OFF = """
 import numpy as np
@@ -199,6 +201,8 @@ def test_every_block_of_a_framework_is_within_its_bound(name: str) -> None:
     with started((name,)) as processes:
         for case in map(parse, LINES.split("\n")[1:-1]):
             found += list(blocks.run(processes, case.block, "float32", [case], lambda: None).lines((name,)))
+        ones = np.ones((1, 1, 2, 2), np.float32)
+        assert processes[0].ask(called, "conv2d", [ones, ones], {}).item() == 4, "b may be left out"
     assert [x for x in found if x.direction == "forward" and x.verdict != "AGREE"] == []
     backward = "AGREE" if name in ("jax", "tensorflow") else "UNSUPPORTED"
     assert [x for x in found if x.direction == "backward" and x.verdict != backward] == []

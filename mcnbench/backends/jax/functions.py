@@ -27,7 +27,7 @@ LAYOUT = ("NCHW", "OIHW", "NCHW")
 
 
 def conv2d(
-    x: Jax, w: Jax, b: Jax | None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    x: Jax, w: Jax, b: Jax | None = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Jax:
     top, bottom, left, right = sides(padding)
     y = lax.conv_general_dilated(
@@ -37,7 +37,9 @@ def conv2d(
     return y if b is None else y + b[:, None, None]
 
 
-def conv_transpose2d(x: Jax, w: Jax, b: Jax | None, *, stride: Any = 1, padding: Any = 0, groups: int = 1) -> Jax:
+def conv_transpose2d(
+    x: Jax, w: Jax, b: Jax | None = None, *, stride: Any = 1, padding: Any = 0, groups: int = 1
+) -> Jax:
     """A convolution of x with zeros between its pixels by the filters turned by 180 degrees."""
     top, bottom, left, right = sides(padding)
     c, k, r, s = w.shape
