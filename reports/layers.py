@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from reports import tables
 from reports.figures.style import FAINT, INK, STYLE, colours
+from reports.runfile import RunFile
 
 PEER = tables.PEER
 SLOWEST = 24
@@ -56,4 +57,55 @@ def figure(table: pd.DataFrame) -> Figure:
         axes.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.6)
         axes.set_axisbelow(True)
         axes.legend(loc="lower right", labelcolor=INK)
+        return drawing
+
+
+def roofline(table: pd.DataFrame, file: RunFile) -> pd.DataFrame:
+    """One row per layer, direction and backend that was timed in the run: `intensity` (operations per byte that must at
+    least be moved), `rate` (operations per second) and `attainable`: the rate that the machine's matrix products and
+    memory permit there, in operations per second. Empty where the run did not measure the memory's rate."""
+    limit = next((limit for limit in file.limits if limit.bytes_per_second), None)
+    if limit is None:
+        return pd.DataFrame()
+    work = {
+        (*m.case.split("/", 3)[1:], m.backend): (m.flops, m.details["bytes"])
+        for m in file.measurements
+        if m.details.get("bytes")
+    }
+    rows = []
+    for row in table[table["state"] == "ok"].to_dict("records"):
+        flops, moved = work.get((row["network"], row["layer"], row["direction"], row["backend"]), (0, 1))
+        if flops:
+            intensity = flops / moved
+            attainable = min(limit.flops_per_second, intensity * (limit.bytes_per_second or 0.0))
+            rows.append(
+                {key: row[key] for key in ("network", "layer", "direction", "backend")}
+                | {"intensity": intensity, "rate": flops / row["seconds"], "attainable": attainable}
+            )
+    return pd.DataFrame(rows)
+
+
+def roofline_figure(points: pd.DataFrame) -> Figure:
+    """Rate over arithmetic intensity, both in logarithms: a dot per layer and direction (forward filled, backward
+    empty), under the line that memory and matrix products permit."""
+    paint = colours([str(name) for name in points["backend"]])
+    roof = points.sort_values("intensity")
+    with mpl.rc_context(STYLE):
+        drawing = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = drawing.add_subplot()
+        axes.plot(roof["intensity"], roof["attainable"] / 1e9, color=INK, linewidth=1.2, label="the machine's limits")
+        for (backend, direction), some in points.groupby(["backend", "direction"], sort=False, observed=True):
+            colour = paint[str(backend)]
+            filled = colour if direction == "forward" else "none"
+            axes.scatter(
+                some["intensity"], some["rate"] / 1e9, 22, facecolors=filled, edgecolors=colour,
+                label=f"{backend} {direction}",
+            )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("operations per byte that must be moved")
+        axes.set_ylabel("GFLOP/s")
+        axes.grid(color=FAINT, alpha=0.25, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.legend(labelcolor=INK)
         return drawing

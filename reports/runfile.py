@@ -68,6 +68,8 @@ class Limit(Line):
     threads: Count
     flops_per_second: float = Field(gt=0, allow_inf_nan=False)
     """The best rate seen; a multiply-add counts 2."""
+    bytes_per_second: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """The best rate at which large arrays were copied, bytes read and written; None where it was not measured."""
     how: str = ""
 
 

@@ -91,8 +91,10 @@ def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
 def _measure(settings: Settings, crew: Crew, start: Any, writer: runfile.Writer, report: Report) -> None:
     with start() as worker:
         limit = worker.ask("limit", settings.time_limit, threads=settings.threads, seconds=LIMIT_SECONDS, device="cpu")
+        limit |= worker.ask("memory_limit", settings.time_limit, threads=settings.threads, seconds=LIMIT_SECONDS / 4)
     writer.write(schema.Limit(device="cpu", dtype=settings.dtype, threads=settings.threads, **limit))
-    report.say(f"matrix products reach {limit['flops_per_second'] / 1e9:.0f} GFLOP/s")
+    product, memory = limit["flops_per_second"] / 1e9, limit["bytes_per_second"] / 1e9
+    report.say(f"matrix products reach {product:.0f} GFLOP/s, copies of large arrays {memory:.0f} GB/s")
     every = [
         (network.load(name), layer, case)
         for name in settings.networks
@@ -206,6 +208,7 @@ def _measurement(
         samples_ns=contestant.samples[direction],
         round=contestant.rounds[direction],
         verified=contestant.verified(),
+        details={"bytes": work.forward_bytes if direction == "forward" else work.backward_bytes},
         error="the backend is forward only" if forward_only and not contestant.worst else contestant.error,
     )
 

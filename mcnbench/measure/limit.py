@@ -44,6 +44,26 @@ def matrix_product_rate(threads: int, seconds: float) -> dict[str, Any]:
     return {"flops_per_second": best, "how": how}
 
 
+COPIED_BYTES = 1 << 28
+"""Beyond the caches."""
+
+
+def memory_rate(threads: int, seconds: float) -> float:
+    """The best rate found within about `seconds` at which large arrays are copied, in bytes read and written per
+    second: the limit of blocks that compute little."""
+    import torch
+
+    torch.set_num_threads(threads)
+    source = torch.ones(COPIED_BYTES // 4)
+    target = torch.empty_like(source)
+    best, end = 0.0, time.perf_counter() + seconds
+    while not best or time.perf_counter() < end:
+        began = time.perf_counter()
+        target.copy_(source)
+        best = max(best, 2 * COPIED_BYTES / (time.perf_counter() - began))
+    return best
+
+
 DEVICE_SIZES = (4096, 8192)
 
 

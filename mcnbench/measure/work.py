@@ -120,6 +120,12 @@ class Work:
 
         return matrix_product_rate(threads, seconds) if device == "cpu" else device_product_rate(seconds)
 
+    def memory_limit(self, threads: int, seconds: float) -> dict[str, Any]:
+        """The rate at which the machine's memory is read and written."""
+        from mcnbench.measure.limit import memory_rate
+
+        return {"bytes_per_second": memory_rate(threads, seconds)}
+
     def block(self, case: str) -> dict[str, Any]:
         """Makes one block ready to be timed on a case; answers the memory layout in which it is faster."""
         self._block = block_timing.prepare(self._backend, parse(case))

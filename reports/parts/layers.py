@@ -33,6 +33,17 @@ def part(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:
         "layers", "Time per layer", "Bar chart of milliseconds per layer. The slowest: " + " ".join(said),
         partial(layers.figure, table), table,
     )  # fmt: skip
+    drawings = [drawing]
+    points = layers.roofline(table, mine[-1])
+    if not points.empty:
+        near = points.assign(share=points["rate"] / points["attainable"]).sort_values("share").to_dict("records")
+        far = [f"{row['layer']} {row['direction']} on {row['backend']}: {row['share']:.0%}." for row in near[:12]]
+        words = "Dots of rate over arithmetic intensity under the machine's limits. Furthest below: " + " ".join(far)
+        drawings.append(
+            Drawing(
+                "roofline", "What memory and arithmetic permit", words, partial(layers.roofline_figure, points), points
+            )
+        )
     return Part(
         "layer-speed",
         "Layers",
@@ -40,6 +51,6 @@ def part(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:
         "",
         [*reasons(table), *oddities(mine)],
         receipts(table) + LEGEND,
-        [drawing],
+        drawings,
         commands(files, "layer-speed"),
     )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mcnbench import ROOT, case, network, runfile
@@ -104,3 +105,6 @@ def test_layer_speed_times_what_is_right_and_only_that(tmp_path: Path, wrong: st
     report = run("mcnbench", "report", str(path), "--out", str(tmp_path / "report"))
     assert report.returncode == 0, report.stderr
     assert (tmp_path / "report" / "layer-speed-layers.svg").exists()
+    roofline = pd.read_csv(tmp_path / "report" / "layer-speed-roofline.csv")
+    assert set(roofline["direction"]) == {"forward", "backward"}
+    assert (roofline[["intensity", "rate", "attainable"]] > 0).all(axis=None)
