@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from reports import tables
 from reports.figures.style import FAINT, INK, STYLE, colours
@@ -89,11 +90,13 @@ def roofline_figure(points: pd.DataFrame) -> Figure:
     """Rate over arithmetic intensity, both in logarithms: a dot per layer and direction (forward filled, backward
     empty), under the line that memory and matrix products permit."""
     paint = colours([str(name) for name in points["backend"]])
-    roof = points.sort_values("intensity")
+    peak, slope = points["attainable"].max(), (points["attainable"] / points["intensity"]).max()
+    low, high = points["intensity"].min(), points["intensity"].max()
+    roof = np.geomspace(low, high, 200)
     with mpl.rc_context(STYLE):
         drawing = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = drawing.add_subplot()
-        axes.plot(roof["intensity"], roof["attainable"] / 1e9, color=INK, linewidth=1.2, label="the machine's limits")
+        axes.plot(roof, np.minimum(peak, slope * roof) / 1e9, color=INK, linewidth=1.2, label="the machine's limits")
         for (backend, direction), some in points.groupby(["backend", "direction"], sort=False, observed=True):
             colour = paint[str(backend)]
             filled = colour if direction == "forward" else "none"
@@ -103,6 +106,7 @@ def roofline_figure(points: pd.DataFrame) -> Figure:
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("operations per byte that must be moved")
         axes.set_ylabel("GFLOP/s")
         axes.grid(color=FAINT, alpha=0.25, linewidth=0.6)
