@@ -27,9 +27,10 @@ from mcnbench.distributed import pinning
 from mcnbench.distributed.team import Member, RankFailed, Team
 from mcnbench.measure import precision
 from mcnbench.measure.budget import Budget
-from mcnbench.measure.driver import ROUNDS_BETWEEN_LOOKS, steps_a_turn
-from mcnbench.measure.judging import Check, Judge, both
+from mcnbench.measure.judging import Check, Judge
+from mcnbench.measure.outcome import Outcome
 from mcnbench.measure.progress import Report
+from mcnbench.measure.rounds import in_rounds
 from mcnbench.network import Network
 from reports import runfile as schema
 
@@ -60,34 +61,10 @@ class Group:
 
 
 @dataclass
-class Entry:
+class Entry(Outcome):
     """One number of workers in a visit: its team, and what it did so far."""
 
-    launch: schema.Launch
     team: Team
-    samples: list[int] = field(default_factory=list)
-    rounds: list[int] = field(default_factory=list)
-    warmup: list[int] = field(default_factory=list)
-    verified: schema.Verified = field(default_factory=schema.Verified)
-    peak: int | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-    error: str | None = None
-
-    @property
-    def alive(self) -> bool:
-        return self.error is None and self.verified.before in (None, "HOLDS")
-
-    def measurement(self) -> schema.Measurement:
-        return schema.Measurement(
-            **fields(self.launch),
-            samples_ns=self.samples,
-            round=self.rounds,
-            warmup_ns=self.warmup,
-            verified=self.verified,
-            peak_bytes=self.peak,
-            details=self.details,
-            error=self.error,
-        )
 
 
 @dataclass
@@ -120,7 +97,7 @@ class Conductor:
             entries = []
             for n in self.workers:
                 team = stack.enter_context(Team(partial(self.start, n), n))
-                entries.append(Entry(self._launch(group, n, launch), team))
+                entries.append(Entry(team, launch=self._launch(group, n, launch)))
             for entry in entries:
                 self._attempt(entry, partial(self._build, group))
             began = time.monotonic()
@@ -129,7 +106,8 @@ class Conductor:
             for entry in entries:
                 self.writer.write(entry.launch)
                 self._attempt(entry, self._warm_up)
-            seconds, done = self._rounds(group, entries, order, closing)
+            turn = partial(self._turn, group)
+            seconds, done = in_rounds(entries, turn, self._known, self.budget, order, closing)
             for entry in entries:
                 self._attempt(entry, self._peak)
             self._verify(group, entries, fresh=True)
@@ -145,9 +123,8 @@ class Conductor:
     def leave_out(self, group: Group, launch: int, reason: str) -> None:
         """Writes that the group was not measured, so that it does not just look forgotten."""
         for n in self.workers:
-            self.writer.write(
-                schema.Measurement(**fields(self._launch(group, n, launch)), samples_ns=[], round=[], error=reason)
-            )
+            left_out = Outcome(launch=self._launch(group, n, launch), error=reason)
+            self.writer.write(left_out.measurement())
 
     def _launch(self, group: Group, workers: int, launch: int) -> schema.Launch:
         return schema.Launch(
@@ -211,12 +188,12 @@ class Conductor:
                 folder.mkdir()
                 self._attempt(entry, partial(self._checked, folder, self.seed + 1 + fresh))
                 if entry.error is not None:
-                    entry.verified = both(entry.verified, schema.Verified(before="ERROR", message=entry.error), fresh)
+                    entry.conclude(schema.Verified(before="ERROR", message=entry.error), fresh)
                     continue
                 self.judge.send(group.network_name, folder, whole=not (fresh and self.check.hasty))
                 recorded.append(entry)
             for entry in recorded:
-                entry.verified = both(entry.verified, self.judge.receive(), fresh)
+                entry.conclude(self.judge.receive(), fresh)
             self.judge.rest()
 
     def _checked(self, folder: Path, seed: int, entry: Entry) -> None:
@@ -233,37 +210,20 @@ class Conductor:
         answers = entry.team.ask("warm_steps", self.time_limit, count=WARM_STEPS)
         entry.warmup = _slowest([answer["ns"] for answer in answers])
 
-    def _rounds(
-        self, group: Group, entries: Sequence[Entry], order: random.Random, closing: float
-    ) -> tuple[float, int]:
-        """Round after round while there is time; the seconds of the last one and their number."""
-        alive = [entry for entry in entries if entry.alive]
-        steps = steps_a_turn([entry.warmup[-1] for entry in alive])
-        done, seconds = 0, 0.0
-        while alive and self.budget.another_round(done, seconds, closing):
-            began = time.monotonic()
-            order.shuffle(alive)
-            for entry in alive:
-                self._doing(group, f"round {done + 1}, {entry.team.ranks} workers")
-                self._attempt(entry, partial(self._turn, done, steps))
-            alive = [entry for entry in entries if entry.alive]
-            seconds, done = time.monotonic() - began, done + 1
-            if done % ROUNDS_BETWEEN_LOOKS == 0 and width([e.measurement() for e in alive]) <= self.precision:
-                break
-        return seconds, done
+    def _turn(self, group: Group, entry: Entry, number: int, steps: int) -> None:
+        self._doing(group, f"round {number + 1}, {entry.team.ranks} workers")
+        self._attempt(entry, partial(self._steps, number, steps))
 
-    def _turn(self, number: int, steps: int, entry: Entry) -> None:
+    def _steps(self, number: int, steps: int, entry: Entry) -> None:
         answers = entry.team.ask("steps", self.time_limit, count=steps)
         for rank, answer in zip(entry.details["ranks"], answers, strict=True):
             rank.setdefault("samples_ns", []).extend(answer["ns"])
             rank.setdefault("sub_batch_ns", []).extend(answer["sub_batch_ns"])
         for ns in _slowest([answer["ns"] for answer in answers]):
-            entry.samples.append(ns)
-            entry.rounds.append(number)
-            launch = entry.launch
-            self.writer.write(
-                schema.Sample(case=launch.case, backend=launch.backend, launch=launch.launch, round=number, ns=ns)
-            )
+            self.writer.write(entry.add(number, ns))
+
+    def _known(self, entries: list[Entry]) -> bool:
+        return width([entry.measurement() for entry in entries]) <= self.precision
 
     def _peak(self, entry: Entry) -> None:
         peaks = entry.team.ask("peak", self.time_limit)
@@ -306,10 +266,6 @@ class Conductor:
 
     def _doing(self, group: Group, what: str) -> None:
         self.report.doing(f"{group.name}, batch {group.batch}: {what}", self.budget.left())
-
-
-def fields(launch: schema.Launch) -> dict[str, Any]:
-    return launch.model_dump(exclude={"kind"})
 
 
 def width(measurements: Sequence[schema.Measurement]) -> float:

@@ -22,17 +22,13 @@ from mcnbench import runfile
 from mcnbench.measure import device, precision
 from mcnbench.measure.budget import Budget
 from mcnbench.measure.crew import Crew, Member
-from mcnbench.measure.judging import Check, Judge, both
+from mcnbench.measure.judging import Check, Judge
+from mcnbench.measure.outcome import Outcome
 from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.measure.progress import Report
+from mcnbench.measure.rounds import in_rounds
 from mcnbench.network import Network
 from reports import runfile as schema
-
-STEPS_A_TURN = ((50e6, 1), (1e6, 3), (0.0, 10))
-"""Steps of at least so many ns: so many a turn. A turn's first step finds cold caches; of several it is the odd one."""
-
-ROUNDS_BETWEEN_LOOKS = 10
-"""Whether a case is known well enough is asked after so many rounds, as often looking finds luck."""
 
 
 @dataclass(frozen=True)
@@ -48,41 +44,14 @@ class Case:
 
 
 @dataclass
-class Contestant:
+class Contestant(Outcome):
     """One backend in a visit: its worker and what it did so far."""
 
-    launch: schema.Launch
     worker: Worker
     member: Member
-    samples: list[int] = field(default_factory=list)
-    rounds: list[int] = field(default_factory=list)
-    warmup: list[int] = field(default_factory=list)
-    verified: schema.Verified = field(default_factory=schema.Verified)
-    peak: int | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-    error: str | None = None
-    """What the worker failed of."""
-    wrong: bool = False
     several: bool = False
     """Whether the backend has variants (memory formats), of which the faster one is found by trying."""
     building: bool = False
-
-    def conclude(self, found: schema.Verified, fresh: bool) -> None:
-        """Adds what a check found, whose verdict is `before`, to what the check before the timing found."""
-        self.wrong = found.before != "HOLDS"
-        self.verified = both(self.verified, found, fresh)
-
-    def measurement(self) -> schema.Measurement:
-        return schema.Measurement(
-            **_fields(self.launch),
-            samples_ns=self.samples,
-            round=self.rounds,
-            warmup_ns=self.warmup,
-            verified=self.verified,
-            peak_bytes=self.peak,
-            details=self.details,
-            error=self.error,
-        )
 
 
 @dataclass
@@ -114,7 +83,9 @@ class Driver:
         self._doing(case, "starting")
         with ExitStack() as stack:
             contestants = [
-                Contestant(self._launch(case, member.backend, launch), stack.enter_context(member.worker), member)
+                Contestant(
+                    stack.enter_context(member.worker), member, launch=self._launch(case, member.backend, launch)
+                )
                 for member in self.crew.take()
             ]
             self._build(case, contestants)
@@ -126,7 +97,8 @@ class Driver:
             for contestant in _alive(contestants):
                 self._doing(case, f"warming up {contestant.launch.backend}")
                 self._attempt(contestant, self._warm_up)
-            seconds, done = self._rounds(case, contestants, order, closing)
+            turn = partial(self._turn, case)
+            seconds, done = in_rounds(contestants, turn, self._known, self.budget, order, closing)
             for contestant in _alive(contestants):
                 self._attempt(contestant, self._peak)
             self.crew.prepare()
@@ -140,11 +112,8 @@ class Driver:
     def leave_out(self, case: Case, launch: int, reason: str) -> None:
         """Writes that the case was not measured, so that it does not just look forgotten."""
         for backend in self.backends:
-            self.writer.write(
-                schema.Measurement(
-                    **_fields(self._launch(case, backend, launch)), samples_ns=[], round=[], error=reason
-                )
-            )
+            left_out = Outcome(launch=self._launch(case, backend, launch), error=reason)
+            self.writer.write(left_out.measurement())
 
     def _launch(self, case: Case, backend: str, launch: int) -> schema.Launch:
         return schema.Launch(
@@ -231,13 +200,13 @@ class Driver:
     def _warm_up(self, contestant: Contestant) -> None:
         contestant.warmup = self._ask(contestant, "warm_up")["ns"]
 
-    def _turn(self, number: int, steps: int, contestant: Contestant) -> None:
-        launch = contestant.launch
+    def _turn(self, case: Case, contestant: Contestant, number: int, steps: int) -> None:
+        self._doing(case, f"round {number + 1}, {contestant.launch.backend}")
+        self._attempt(contestant, partial(self._steps, number, steps))
+
+    def _steps(self, number: int, steps: int, contestant: Contestant) -> None:
         for ns in self._ask(contestant, "steps", count=steps)["ns"]:
-            contestant.samples.append(ns)
-            contestant.rounds.append(number)
-            sample = schema.Sample(case=launch.case, backend=launch.backend, launch=launch.launch, round=number, ns=ns)
-            self.writer.write(sample)
+            self.writer.write(contestant.add(number, ns))
 
     def _peak(self, contestant: Contestant) -> None:
         answer = self._ask(contestant, "peak")
@@ -245,26 +214,8 @@ class Driver:
         if reasons := device.slowed(contestant.details.get("device", {})):
             self.report.say(f"note: {contestant.launch.backend} ran with clocks held back: {', '.join(reasons)}")
 
-    def _rounds(
-        self, case: Case, contestants: list[Contestant], order: random.Random, closing: float
-    ) -> tuple[float, int]:
-        """Round after round while there is time; the seconds of the last one and their number."""
-        steps = steps_a_turn([c.warmup[-1] for c in _alive(contestants)])
-        done, seconds = 0, 0.0
-        while _alive(contestants) and self.budget.another_round(done, seconds, closing):
-            began = time.monotonic()
-            turns = _alive(contestants)
-            order.shuffle(turns)
-            for contestant in turns:
-                self._doing(case, f"round {done + 1}, {contestant.launch.backend}")
-                self._attempt(contestant, partial(self._turn, done, steps))
-            seconds, done = time.monotonic() - began, done + 1
-            if done % ROUNDS_BETWEEN_LOOKS == 0 and self._known(contestants):
-                break
-        return seconds, done
-
     def _known(self, contestants: list[Contestant]) -> bool:
-        found = [contestant.measurement() for contestant in _alive(contestants)]
+        found = [contestant.measurement() for contestant in contestants]
         return precision.least_known(found, self.peer) <= self.precision
 
     def _ask(self, contestant: Contestant, what: str, **fields: Any) -> dict[str, Any]:
@@ -281,15 +232,5 @@ class Driver:
         self.report.doing(f"{case.network.name}, batch {case.batch}: {what}", self.budget.left())
 
 
-def _fields(launch: schema.Launch) -> dict[str, Any]:
-    return launch.model_dump(exclude={"kind"})
-
-
 def _alive(contestants: list[Contestant]) -> list[Contestant]:
-    return [contestant for contestant in contestants if contestant.error is None and not contestant.wrong]
-
-
-def steps_a_turn(warm: list[int]) -> int:
-    """How many steps of so many nanoseconds are taken in a row."""
-    shortest = min(warm, default=0)
-    return next(steps for ns, steps in STEPS_A_TURN if shortest >= ns)
+    return [contestant for contestant in contestants if contestant.alive]
