@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from mcnbench import duration, experiment, machine, network
+from mcnbench import experiment, machine, network
 from mcnbench.distributed.torchrun import Stations
 from mcnbench.errors import BadInput
 from mcnbench.measure.judging import Check
-from mcnbench.measure.settings import named_once, some_time
+from mcnbench.measure.settings import Seconds, named_once, some_time
 
 
 class Settings(BaseModel):
@@ -34,8 +34,8 @@ class Settings(BaseModel):
     """The same for all networks."""
     dtype: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
-    budget: float
-    time_limit: float
+    budget: Seconds
+    time_limit: Seconds
     seed: int = 0
     threads: int = Field(ge=1)
     """Of each worker."""
@@ -43,11 +43,6 @@ class Settings(BaseModel):
     inherit_env: bool = False
     check: Check = Check()
     precision: float = Field(default=0.01, gt=0)
-
-    @field_validator("budget", "time_limit", mode="before")
-    @classmethod
-    def _seconds(cls, value: Any) -> Any:
-        return duration.seconds(value) if isinstance(value, str) else value
 
     def batch_of(self, net: network.Network) -> int:
         """Images per step of a network."""

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mcnbench import duration, experiment, machine, network
 from mcnbench.errors import BadInput, NothingDone
 from mcnbench.measure.judging import Check
+
+
+def _seconds(value: Any) -> Any:
+    return duration.seconds(value) if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+"""A number, or a duration such as 7m30s."""
 
 
 class Quick(BaseModel):
@@ -49,8 +57,8 @@ class Settings(BaseModel):
     """Each network is measured at each of these multiples of its batch."""
     dtype: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
-    budget: float
-    time_limit: float
+    budget: Seconds
+    time_limit: Seconds
     seed: int = 0
     threads: int
     images: str | None = None
@@ -58,11 +66,6 @@ class Settings(BaseModel):
     check: Check = Check()
     precision: float = Field(default=0.01, gt=0)
     """No more visits to a case whose ratios are known to this (relative half width of Student's 95% interval)."""
-
-    @field_validator("budget", "time_limit", mode="before")
-    @classmethod
-    def _seconds(cls, value: Any) -> Any:
-        return duration.seconds(value) if isinstance(value, str) else value
 
     def batch_of(self, net: network.Network) -> int:
         """Images per step of a network: the published batch, or a part of it, or what was asked for."""
