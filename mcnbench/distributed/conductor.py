@@ -59,6 +59,10 @@ class Group:
     def case(self, workers: int) -> str:
         return f"multi-gpu/{self.network.name}/{workers}"
 
+    def of(self, begun: schema.RunFile) -> list[schema.Measurement]:
+        """Its measurements in a run file."""
+        return [m for m in begun.measurements if (m.network, m.backend) == (self.network.name, self.backend)]
+
 
 @dataclass
 class Entry(Outcome):

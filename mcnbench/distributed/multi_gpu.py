@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -85,10 +84,7 @@ def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
     else:
         settings.budget *= len(groups) / len(every)
     workers = environment.clean(os.environ, settings.threads, settings.inherit_env)
-    launches: dict[str, int] = {}
-    for m in begun.measurements:
-        name = _group_name(m.network, m.backend)
-        launches[name] = max(launches.get(name, 0), m.launch + 1)
+    launches = {group.name: max((m.launch + 1 for m in group.of(begun)), default=0) for group in groups}
     with surroundings.interruptible(begun.path), Report(settings.budget) as report:
         surroundings.say_what_is_odd(workers, machine.describe(), report)
         with (
@@ -138,10 +134,6 @@ def _groups(settings: Settings) -> list[Group]:
         net = network.load(name)
         found.append(Group(name, net, backend, settings.batch_of(net), settings.sub_batch_of(net)))
     return found
-
-
-def _group_name(network_name: str, backend: str) -> str:
-    return f"{network_name} on {backend}"
 
 
 def _refuse(settings: Settings, groups: list[Group]) -> None:
@@ -214,7 +206,6 @@ def _measure(
         report=report,
     )
     done: dict[str, list[schema.Measurement]] = {group.name: [] for group in groups}
-    by_name = {group.name: group for group in groups}
 
     def visit(group: Group) -> None:
         launch = launches.get(group.name, 0)
@@ -222,18 +213,14 @@ def _measure(
         done[group.name] += conductor.visit(group, launch)
         report.done(_summary(group, done[group.name]), budget.left())
 
-    missing = []
-    for group in groups:
-        if budget.enter(group.name):
-            visit(group)
-        else:
-            conductor.leave_out(group, launches.get(group.name, 0), NOT_REACHED)
-            missing.append(group.name)
-    while (name := budget.widest(_widths(done, settings))) is not None and budget.enter(name):
-        visit(by_name[name])
+    def leave_out(group: Group) -> None:
+        conductor.leave_out(group, launches.get(group.name, 0), NOT_REACHED)
+
+    missing = budget.spend(groups, visit, leave_out, lambda: _widths(done, settings))
     if missing:
-        needed = duration.written(sum(budget.shortest(name) for name in missing))
-        report.say(f"no time was left for {', '.join(missing)}, about {needed} more: mcnbench run --resume")
+        needed = duration.written(sum(budget.shortest(group.name) for group in missing))
+        names = ", ".join(group.name for group in missing)
+        report.say(f"no time was left for {names}, about {needed} more: mcnbench run --resume")
 
 
 def _predicted_seconds(group: Group, settings: Settings, rate: float) -> float:
@@ -266,11 +253,7 @@ def _summary(group: Group, measurements: list[schema.Measurement]) -> str:
 
 def _complete(group: Group, begun: schema.RunFile, settings: Settings) -> bool:
     """Whether every number of workers was measured; what failed is tried again."""
-    found = {
-        m.workers
-        for m in begun.measurements
-        if (m.network, m.backend) == (group.network.name, group.backend) and not m.interrupted and m.error is None
-    }
+    found = {m.workers for m in group.of(begun) if not m.interrupted and m.error is None}
     return found.issuperset(settings.workers)
 
 
@@ -288,9 +271,4 @@ def _conclude(path: Path) -> None:
     if len(further):
         click.echo(f"\nPREDICTED, not measured. {devices.headline(further)}\n")
         click.echo(text.as_text(further))
-    click.echo(f"\nall samples: {path}", err=True)
-    good = table.loc[table["backend"].notna(), "state"] == "ok"
-    if not good.any():
-        raise NothingDone("nothing was measured: no case was verified and timed; the reasons are above")
-    if not good.all():
-        sys.exit(1)
+    surroundings.conclude(path, table.loc[table["backend"].notna(), "state"] == "ok")

@@ -8,13 +8,24 @@ gets its two rounds even if they take longer than predicted; no case is begun th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, TypeVar
 
 ROUNDS = 2
 """The fewest rounds that count: one sample has no interval."""
 
 FIRST_SHARE = 0.7
 """The part of the time over that the first visits may use; the rest is for the cases that turn out least precise."""
+
+
+class Named(Protocol):
+    """Whatever is visited."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Some = TypeVar("Some", bound=Named)
 
 
 class Budget:
@@ -76,3 +87,26 @@ class Budget:
         """The case with the widest interval among those that there is time to visit again."""
         fitting = [case for case in widths if self.shortest(case) <= self.left()]
         return max(fitting, key=lambda case: widths[case], default=None)
+
+    def spend(
+        self,
+        cases: Iterable[Some],
+        visit: Callable[[Some], None],
+        leave_out: Callable[[Some], None],
+        widths: Callable[[], Mapping[str, float]],
+    ) -> list[Some]:
+        """Visits every case once, then again the one with the widest of the intervals `widths`, until no visit fits.
+
+        `visit` ends by `leave`. Returns the cases that were left out because there was no time for them.
+        """
+        by_name, missing = {}, []
+        for case in cases:
+            by_name[case.name] = case
+            if self.enter(case.name):
+                visit(case)
+            else:
+                leave_out(case)
+                missing.append(case)
+        while (name := self.widest(widths())) is not None and self.enter(name):
+            visit(by_name[name])
+        return missing

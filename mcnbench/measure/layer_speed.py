@@ -8,7 +8,6 @@ image, before and, on fresh data, after the timing. Backward is all gradients of
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ import numpy as np
 
 from mcnbench import blocks, network, runfile
 from mcnbench.case import Case
-from mcnbench.errors import BadInput, NothingDone
+from mcnbench.errors import BadInput
 from mcnbench.measure import block_timing, environment, layers, surroundings
 from mcnbench.measure.budget import ROUNDS
 from mcnbench.measure.crew import Crew, Member
@@ -218,8 +217,4 @@ def _conclude(path: Path, peer: str) -> None:
 
     table = layers.layer_speed(frames.samples([runfile.read(path)]), peer)
     click.echo(text.as_text(table))
-    click.echo(f"\nall samples: {path}", err=True)
-    if table.empty or not (table["state"] == "ok").any():
-        raise NothingDone("nothing was measured: no layer was verified and timed; the reasons are above")
-    if not (table["state"] == "ok").all():
-        sys.exit(1)
+    surroundings.conclude(path, table["state"] == "ok", what="layer")

@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from mcnbench import machine, runfile
+from mcnbench.errors import NothingDone
 from mcnbench.measure import environment
 from mcnbench.measure.progress import Report
 from reports import runfile as schema
@@ -58,6 +59,16 @@ def interruptible(path: Path) -> Iterator[None]:
         kept = f"; go on with: mcnbench run --resume {shlex.quote(str(path))}" if path.exists() else ""
         click.echo(f"mcnbench: interrupted{kept}", err=True)
         sys.exit(130)
+
+
+def conclude(path: Path, good: Iterable[bool], what: str = "case") -> None:
+    """Says where the samples are; exits with 1 if something failed or was wrong, with 3 if nothing has a time."""
+    states = list(good)
+    click.echo(f"\nall samples: {path}", err=True)
+    if not any(states):
+        raise NothingDone(f"nothing was measured: no {what} was verified and timed; the reasons are above")
+    if not all(states):
+        sys.exit(1)
 
 
 def command() -> str:

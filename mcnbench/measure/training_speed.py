@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -161,7 +160,6 @@ def _measure(
         f"matrix products reach {rate / 1e9:.0f} GFLOP/s"
     )
     done: dict[str, list[schema.Measurement]] = {case.name: [] for case in cases}
-    by_name = {case.name: case for case in cases}
     driver = Driver(
         backends=settings.backends,
         crew=crew,
@@ -185,15 +183,10 @@ def _measure(
         done[case.name] += driver.visit(case, launch)
         report.done(_summary(case, done[case.name], settings.peer), budget.left())
 
-    missing = []
-    for case in cases:
-        if budget.enter(case.name):
-            visit(case)
-        else:
-            driver.leave_out(case, launches.get(case.name, 0), NOT_REACHED)
-            missing.append(case)
-    while (name := budget.widest(_widths(done, settings))) is not None and budget.enter(name):
-        visit(by_name[name])
+    def leave_out(case: Case) -> None:
+        driver.leave_out(case, launches.get(case.name, 0), NOT_REACHED)
+
+    missing = budget.spend(cases, visit, leave_out, lambda: _widths(done, settings))
     if missing:
         needed = duration.written(sum(budget.shortest(case.name) for case in missing))
         names = ", ".join(case.network.name for case in missing)
@@ -270,8 +263,4 @@ def _conclude(path: Path, peer: str) -> None:
             f"\nThe ratios to {peer} are known to ±{half.min():.1f}% to ±{half.max():.1f}% (95% intervals), "
             f"from {compared['rounds'].min()} to {compared['rounds'].max()} rounds."
         )
-    click.echo(f"\nall samples: {path}", err=True)
-    if not good.any():
-        raise NothingDone("nothing was measured: no case was verified and timed; the reasons are above")
-    if not good.all():
-        sys.exit(1)
+    surroundings.conclude(path, good)

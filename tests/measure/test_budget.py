@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
@@ -19,9 +20,8 @@ class Simulation:
         self.rounds: dict[str, list[int]] = {case: [] for case in cases}
         self.budget = Budget(budget, predicted or {case: 9 + 2 * s for case, s in cases.items()}, lambda: self.now)
 
-    def visit(self, case: str) -> bool:
-        if not self.budget.enter(case):
-            return False
+    def visit(self, case: str) -> None:
+        """A visit that the budget was asked for."""
         self.now += self.start
         done = 0
         while self.budget.another_round(done, self.seconds[case], self.closing):
@@ -30,15 +30,18 @@ class Simulation:
         self.now += self.closing
         self.budget.leave(case, done, self.seconds[case])
         self.rounds[case].append(done)
-        return True
 
-    def first_pass(self) -> None:
-        for case in self.seconds:
-            self.visit(case)
-
-    def revisits(self, widths: Mapping[str, float]) -> None:
-        while (case := self.budget.widest(widths)) is not None:
-            self.visit(case)
+    def spend(self, widths: Mapping[str, float] = MappingProxyType({})) -> list[str]:
+        """Visits each case once, and those with widths again; returns what was left out."""
+        left_out: list[str] = []
+        missing = self.budget.spend(
+            [SimpleNamespace(name=case) for case in self.seconds],
+            lambda case: self.visit(case.name),
+            lambda case: left_out.append(case.name),
+            lambda: widths,
+        )
+        assert [case.name for case in missing] == left_out
+        return left_out
 
 
 CASES = {"a": 4.0, "b": 8.0, "c": 12.0}
@@ -47,37 +50,35 @@ CASES = {"a": 4.0, "b": 8.0, "c": 12.0}
 @pytest.mark.parametrize("budget", [76.0, 100.0, 200.0, 1000.0])
 def test_every_case_gets_its_two_rounds_within_the_budget(budget: float) -> None:
     run = Simulation(budget, CASES)
-    run.first_pass()
+    run.spend()
     assert all(rounds[0] >= ROUNDS for rounds in run.rounds.values())
     assert run.now <= 1000 + budget
 
 
 def test_what_is_over_is_shared_by_all_and_leaves_some_for_revisits() -> None:
     run = Simulation(300.0, CASES)
-    run.first_pass()
+    run.spend()
     assert min(rounds[0] for rounds in run.rounds.values()) > ROUNDS
     assert run.budget.left() > 60
 
 
 def test_predictions_that_are_far_too_short_are_corrected_by_the_first_visit() -> None:
     run = Simulation(200.0, CASES, {case: 1 + s / 4 for case, s in CASES.items()})
-    run.first_pass()
+    run.spend()
     assert [rounds[0] >= ROUNDS for rounds in run.rounds.values()] == [True] * 3
     assert run.now <= 1200 + run.seconds["c"]
 
 
 def test_predictions_that_are_far_too_long_still_spend_the_budget() -> None:
     run = Simulation(300.0, CASES, {case: 100 + 20 * s for case, s in CASES.items()})
-    run.first_pass()
-    run.revisits(dict.fromkeys(CASES, 1.0))
+    run.spend(dict.fromkeys(CASES, 1.0))
     assert run.now > 1250
     assert run.now <= 1300
 
 
 def test_revisits_go_where_the_interval_is_widest_and_end_within_the_budget() -> None:
     run = Simulation(300.0, CASES)
-    run.first_pass()
-    run.revisits({"a": 0.02, "b": 0.30, "c": 0.05})
+    run.spend({"a": 0.02, "b": 0.30, "c": 0.05})
     assert len(run.rounds["b"]) > 1
     assert len(run.rounds["a"]) == len(run.rounds["c"]) == 1 or run.budget.left() < run.budget.shortest("b")
     assert run.now <= 1300
@@ -85,7 +86,7 @@ def test_revisits_go_where_the_interval_is_widest_and_end_within_the_budget() ->
 
 def test_a_case_that_does_not_fit_any_more_leaves_room_for_a_shorter_one() -> None:
     run = Simulation(1000.0, CASES)
-    run.first_pass()
+    run.spend()
     run.now = 1000 + 1000 - 20.0  # a visit to "a" takes 17, to "c" 33
     assert run.budget.widest({"a": 0.01, "c": 0.5}) == "a"
     run.now = 1000 + 1000 - 10.0
@@ -94,9 +95,8 @@ def test_a_case_that_does_not_fit_any_more_leaves_room_for_a_shorter_one() -> No
 
 def test_no_case_is_begun_when_the_budget_is_spent() -> None:
     run = Simulation(30.0, {"a": 30.0, "b": 1.0})
-    assert run.visit("a")
-    assert run.rounds["a"] == [2], "a case that was begun gets its two rounds"
-    assert not run.visit("b")
+    assert run.spend({"a": 1.0, "b": 1.0}) == ["b"]
+    assert run.rounds == {"a": [2], "b": []}, "a case that was begun gets its two rounds"
 
 
 def test_a_failed_visit_without_rounds_does_not_disturb_the_others() -> None:
@@ -104,6 +104,7 @@ def test_a_failed_visit_without_rounds_does_not_disturb_the_others() -> None:
     assert run.budget.enter("a")
     run.now += 1
     run.budget.leave("a", 0, 0.0)
-    assert run.visit("b")
-    assert run.visit("c")
+    for case in ("b", "c"):
+        assert run.budget.enter(case)
+        run.visit(case)
     assert run.rounds["b"][0] >= ROUNDS
