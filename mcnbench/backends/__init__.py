@@ -92,7 +92,8 @@ class Backend:
 
     @property
     def normwise_factor(self) -> float | None:
-        """What the bounds of a normwise backend's convolutions are multiplied with; None for a componentwise one."""
+        """What the bounds of a normwise backend's convolutions are multiplied with, the growth of its algorithm's
+        transforms; None for a componentwise one."""
         return float(getattr(self.implementation, "normwise_factor", 1.0)) if self.accuracy == "normwise" else None
 
     def precision(self, dtype: str) -> str:

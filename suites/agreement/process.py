@@ -111,10 +111,9 @@ def serve(name: str, threads: int, connection: Connection[Any, Any]) -> None:
 
 
 def _arithmetic(backend: Backend) -> dict[str, Any]:
-    normwise = backend.accuracy == "normwise"
     return {
         "precision": {dtype: backend.precision(dtype) for dtype in ("float32", "float64", "float16")},
-        "factor": float(getattr(backend.implementation, "normwise_factor", 1.0)) if normwise else None,
+        "factor": backend.normwise_factor,
     }
 
 

@@ -36,11 +36,6 @@ class Trial:
         """Whether the block is a convolution by an algorithm such as Winograd's, whose transforms mix elements."""
         return self.subject.backend.accuracy == "normwise" and "w" in self.case.names
 
-    @property
-    def factor(self) -> float:
-        """What a normwise backend's bound is multiplied with: the growth of its algorithm's transforms."""
-        return float(getattr(self.subject.backend.implementation, "normwise_factor", 1.0))
-
     def call(self, inputs: Arrays | None = None, options: object = None) -> Result:
         return self.subject(self.case, inputs, options)
 
@@ -63,7 +58,7 @@ class Trial:
         so does every bound.
         """
         options = self.case.options if options is None else options
-        factor = self.factor if self.normwise else None
+        factor = self.subject.backend.normwise_factor if self.normwise else None
         return bounds(self.case.block, inputs, options, dy, self.precision, factor)
 
     def judge(
