@@ -67,6 +67,7 @@ def command(
     Two run files are compared by the ratio to the peer measured in the same run; with --against REV the working tree
     and that revision are measured interleaved in the same minutes, which sees far smaller changes.
     """
+    from mcnbench import output_file
     from mcnbench.compare import output
     from mcnbench.compare.files import Limits
     from mcnbench.compare.result import exit_code
@@ -83,14 +84,14 @@ def command(
     if not found:
         raise NothingDone("nothing was compared: the two have no case in common")
     click.echo(output.as_text(found))
-    written: list[tuple[str | None, Callable[[Sequence[Comparison]], str]]] = [
-        (markdown, output.as_markdown),
-        (junit, output.as_junit),
-        (as_json, output.as_json),
+    written: list[tuple[str, str | None, Callable[[Sequence[Comparison]], str]]] = [
+        ("--markdown", markdown, output.as_markdown),
+        ("--junit", junit, output.as_junit),
+        ("--json", as_json, output.as_json),
     ]
-    for path, form in written:
+    for option, path, form in written:
         if path:
-            _write(path, form(found))
+            output_file.write(Path(path), form(found), option)
     ctx.exit(exit_code(found, strict))
 
 
@@ -136,12 +137,3 @@ def _against(
         return against.compare(
             workloads, base, head, max_slowdown, seconds, seed, say=lambda line: click.echo(line, err=True)
         )
-
-
-def _write(path: str, text: str) -> None:
-    from mcnbench.errors import BadInput
-
-    try:
-        Path(path).write_text(text, "utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot write '{path}': {error.strerror}") from error

@@ -12,6 +12,7 @@ import click
 @click.option("--out", type=click.Path(path_type=Path), help="A figure of all series, .png, .svg or .pdf by its name.")
 def command(runs: tuple[Path, ...], out: Path | None) -> None:
     """Change points over many run files, of speed (as a ratio to torch in the same run) and of error."""
+    from mcnbench import output_file
     from mcnbench.errors import BadInput, NothingDone
     from reports import change_points, figures, frames
 
@@ -37,8 +38,5 @@ def command(runs: tuple[Path, ...], out: Path | None) -> None:
     if short:
         click.echo(f"{short} series have fewer than {change_points.FEWEST} runs, too few to look for changes", err=True)
     if out is not None:
-        try:
-            out.write_bytes(figures.save(change_points.figure(points, found), formats[out.suffix]))
-        except OSError as error:
-            raise BadInput(f"cannot write '{out}': {error.strerror}") from error
+        output_file.write(out, figures.save(change_points.figure(points, found), formats[out.suffix]), "--out")
         click.echo(out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import monotonic
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mcnbench import backends, machine, network, runfile
+from mcnbench import backends, machine, network, output_file, runfile
 from mcnbench.case import DTYPES, Case, parse
 from mcnbench.errors import BadInput, NothingDone, unknown
 from reports import runfile as schema
@@ -140,7 +140,7 @@ def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Pat
             "steps": steps,
             "trajectories": trained,
         }
-        _write_json(parts, settings, receipts)
+        output_file.write_json(settings.json, _content(parts, settings, receipts))
     table.show(lines, settings.backends, receipts, path)
     if steps:
         table.show_networks(steps, trained)
@@ -217,15 +217,12 @@ def _progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def _write_json(parts: Mapping[str, Sequence[schema.Line]], settings: Settings, receipts: dict[str, str]) -> None:
-    assert settings.json
-    content = {
+def _content(
+    parts: Mapping[str, Sequence[schema.Line]], settings: Settings, receipts: dict[str, str]
+) -> dict[str, Any]:
+    return {
         "backends": receipts,
         "examples": settings.examples,
         "seed": settings.seed,
         **{key: [x.model_dump(mode="json", exclude={"kind"}) for x in lines] for key, lines in parts.items()},
     }
-    try:
-        settings.json.write_text(json.dumps(content, indent=1) + "\n")
-    except OSError as error:
-        raise BadInput(f"cannot write '{settings.json}': {error.strerror}; give another path with --json") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import statistics
@@ -15,13 +14,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from mcnbench import ROOT, runfile
+from mcnbench import ROOT, output_file, runfile
 from mcnbench.backends import Backend, load
 from mcnbench.errors import BadInput, NothingDone
 from suites.faults.catalogue import FAULTS, selected
@@ -58,7 +58,7 @@ def run(settings: Settings) -> int:
     outcomes.sort(key=lambda outcome: order[outcome.fault])
     seconds = monotonic() - began
     if settings.json:
-        _write_json(outcomes, settings, seconds)
+        output_file.write_json(settings.json, _content(outcomes, settings, seconds))
     show(outcomes, settings, seconds)
     if all(outcome.word == "UNSUPPORTED" for outcome in outcomes):
         raise NothingDone(f"backend '{settings.backend}' has none of those blocks, so no fault could be planted")
@@ -173,8 +173,8 @@ def _median(killed: Sequence[Outcome], what: str) -> str:
     return f"{statistics.median(getattr(o, what) for o in killed):.2f} s"
 
 
-def _write_json(outcomes: Sequence[Outcome], settings: Settings, seconds: float) -> None:
-    content = {
+def _content(outcomes: Sequence[Outcome], settings: Settings, seconds: float) -> dict[str, Any]:
+    return {
         "command": " ".join(["mcnbench", *sys.argv[1:]]),
         "started": runfile.now(),
         "backend": settings.backend,
@@ -184,8 +184,3 @@ def _write_json(outcomes: Sequence[Outcome], settings: Settings, seconds: float)
         "load": os.getloadavg()[0],
         "faults": [asdict(outcome) for outcome in outcomes],
     }
-    assert settings.json is not None
-    try:
-        settings.json.write_text(json.dumps(content, indent=1) + "\n")
-    except OSError as error:
-        raise BadInput(f"cannot write '{settings.json}': {error.strerror}; give another path with --json") from error

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import click
 import pytest
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mcnbench import machine, runfile
+from mcnbench import machine, output_file, runfile
 from mcnbench.case import parse
-from mcnbench.errors import BadInput, NothingDone
+from mcnbench.errors import NothingDone
 from mcnbench.verdict import BAD, Verdict
 from reports import runfile as schema
 from suites.properties import engine, table
@@ -154,7 +155,7 @@ def _first_line(settings: Settings, pool: Pool) -> schema.Run:
 def _conclude(verdicts: Sequence[Verdict], settings: Settings, path: Path | None, seconds: float, receipt: str) -> int:
     scripts = _write_scripts(verdicts, path)
     if settings.json:
-        _write_json(verdicts, settings.json, settings, scripts)
+        output_file.write_json(settings.json, _content(verdicts, settings, scripts))
     table.show(verdicts, scripts, f"{settings.backend} ({receipt})", seconds, path)
     if any(verdict.verdict in BAD for verdict in verdicts):
         return 1
@@ -179,17 +180,10 @@ def _write_scripts(verdicts: Iterable[Verdict], path: Path | None) -> dict[str, 
     return written
 
 
-def _write_json(verdicts: Iterable[Verdict], path: Path, settings: Settings, scripts: dict[str, Path]) -> None:
-    import json
-    from dataclasses import asdict
-
+def _content(verdicts: Iterable[Verdict], settings: Settings, scripts: dict[str, Path]) -> dict[str, Any]:
     lines = []
     for verdict in verdicts:
         entry = asdict(verdict)
         entry["script"] = str(scripts[verdict.name]) if verdict.name in scripts else None
         lines.append(entry)
-    content = {"backend": settings.backend, "examples": settings.examples, "seed": settings.seed, "verdicts": lines}
-    try:
-        path.write_text(json.dumps(content, indent=1) + "\n")
-    except OSError as error:
-        raise BadInput(f"cannot write '{path}': {error.strerror}; give another path with --json") from error
+    return {"backend": settings.backend, "examples": settings.examples, "seed": settings.seed, "verdicts": lines}
