@@ -7,11 +7,15 @@ the harness's error.
 from __future__ import annotations
 
 import os
+import shlex
+import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Literal, Self
+from typing import IO, Any, Literal, Self
 
+from mcnbench import machine
 from mcnbench.errors import BadInput
 from reports import runfile as schema
 
@@ -22,6 +26,26 @@ def read(path: Path | str) -> schema.RunFile:
         return schema.read(path)
     except schema.RunFileError as error:
         raise BadInput(str(error)) from error
+
+
+def first_line(
+    experiment: str, settings: dict[str, Any], receipts: Mapping[str, str] = {}, about: Mapping[str, Any] = {}
+) -> schema.Run:
+    """The first line of this command's run file, with backends' receipts and what else is known about the machine."""
+    return schema.Run(
+        experiment=experiment,
+        command=command(),
+        started=now(),
+        machine={**machine.describe(), **about},
+        versions={**machine.versions(), **receipts},
+        git=machine.git(),
+        settings=settings,
+    )
+
+
+def command() -> str:
+    """The command as it was called, to be called again."""
+    return shlex.join(["mcnbench", *sys.argv[1:]])
 
 
 def now() -> str:

@@ -56,15 +56,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     if refused or quick:
         raise BadInput(f"experiment '{name}' knows only --seed and --out, got {', '.join(refused) or 'quick'}")
     settings = experiment.check(Power, content | given, f"experiment '{name}'")
-    first = schema.Run(
-        experiment="gate-power",
-        command=" ".join(sys.argv),
-        started=runfile.now(),
-        machine=machine.describe(),
-        versions=machine.versions(),
-        git=machine.git(),
-        settings=settings.model_dump(mode="json"),
-    )
+    first = runfile.first_line("gate-power", settings.model_dump(mode="json"))
     with runfile.Writer.create(out, first) as writer:
         _go_on(settings, (), writer)
     _finish(out)
@@ -75,7 +67,7 @@ def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
     settings = experiment.check(Power, begun.run.settings, f"run file '{begun.path}'")
     if len(begun.trials) >= sum(settings.trials):
         raise NothingDone(f"'{begun.path}' has all of its {len(begun.trials)} trials: nothing is left to run")
-    with runfile.Writer.resume(begun.path, " ".join(sys.argv)) as writer:
+    with runfile.Writer.resume(begun.path, runfile.command()) as writer:
         _go_on(settings, begun.trials, writer)
     _finish(begun.path)
 

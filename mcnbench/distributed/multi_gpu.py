@@ -90,7 +90,7 @@ def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
         with (
             Hall(settings, joined()) as hall,
             _judge(settings) as judge,
-            runfile.Writer.resume(begun.path, surroundings.command()) as writer,
+            runfile.Writer.resume(begun.path, runfile.command()) as writer,
         ):
             _measure(settings, groups, launches, hall, judge, writer, report, began)
     _conclude(begun.path)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from mcnbench import backends, blocks, experiment, machine, network, runfile, training
+from mcnbench import backends, blocks, experiment, network, runfile, training
 from mcnbench.arrays import Array, pair, sides
 from mcnbench.bounds import PRECISIONS
 from mcnbench.errors import BadInput, NothingDone
@@ -77,15 +77,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
         receipt = backends.load("cudnn").version()
     except RuntimeError as error:
         raise BadInput(f"backend 'cudnn' cannot run here: {error}") from error
-    first = schema.Run(
-        experiment=KIND,
-        command=" ".join(["mcnbench", *sys.argv[1:]]),
-        started=runfile.now(),
-        machine=machine.describe() | {"device": device.state()},
-        versions=machine.versions() | {"cudnn": receipt},
-        git=machine.git(),
-        settings=settings.model_dump(),
-    )
+    first = runfile.first_line(KIND, settings.model_dump(), {"cudnn": receipt}, {"device": device.state()})
     found: list[schema.Measurement] = []
     with runfile.Writer.create(path, first) as writer:
         for layer in layers(settings):

@@ -16,7 +16,7 @@ from typing import Any
 import click
 from pydantic import BaseModel, ConfigDict, Field
 
-from mcnbench import backends, experiment, machine, runfile
+from mcnbench import backends, experiment, runfile
 from mcnbench.errors import BadInput, NothingDone
 from mcnbench.measure import device
 from reports import runfile as schema
@@ -46,15 +46,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
             backends.load(backend).version()
         except RuntimeError as error:
             raise BadInput(f"backend '{backend}' cannot run here: {error}") from error
-    first = schema.Run(
-        experiment=KIND,
-        command=shlex.join(["mcnbench", *sys.argv[1:]]),
-        started=runfile.now(),
-        machine=machine.describe() | {"device": device.state()},
-        versions=machine.versions(),
-        git=machine.git(),
-        settings=settings.model_dump(),
-    )
+    first = runfile.first_line(KIND, settings.model_dump(), about={"device": device.state()})
     codes = []
     with runfile.Writer.create(path, first) as writer:
         for i, part in enumerate(settings.parts):

@@ -22,17 +22,10 @@ from reports import runfile as schema
 
 def first_line(kind: str, workers: environment.Environment, threads: int, settings: dict[str, Any]) -> schema.Run:
     """The first line of the run file: what is run, on what, in which environment."""
-    described = machine.describe()
-    return schema.Run(
-        experiment=kind,
-        command=command(),
-        started=runfile.now(),
-        machine=described | {"oddities": machine.oddities(described)},
-        versions=machine.versions(),
-        git=machine.git(),
-        environment=workers.record() | {"cores": cores(threads) or sorted(os.sched_getaffinity(0))},
-        settings=settings,
-    )
+    first = runfile.first_line(kind, settings)
+    about = {"oddities": machine.oddities(first.machine)}
+    used = workers.record() | {"cores": cores(threads) or sorted(os.sched_getaffinity(0))}
+    return first.model_copy(update={"machine": first.machine | about, "environment": used})
 
 
 def cores(threads: int) -> list[int] | None:
@@ -69,7 +62,3 @@ def conclude(path: Path, good: Iterable[bool], what: str = "case") -> None:
         raise NothingDone(f"nothing was measured: no {what} was verified and timed; the reasons are above")
     if not all(states):
         sys.exit(1)
-
-
-def command() -> str:
-    return shlex.join(["mcnbench", *sys.argv[1:]])

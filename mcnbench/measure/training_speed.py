@@ -83,7 +83,7 @@ def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
         surroundings.say_what_is_odd(workers, machine.describe(), report)
         with (
             _staff(settings, workers) as (crew, judge),
-            runfile.Writer.resume(begun.path, surroundings.command()) as writer,
+            runfile.Writer.resume(begun.path, runfile.command()) as writer,
         ):
             _measure(settings, cases, launches, crew, judge, writer, report, began)
     _conclude(begun.path, settings.peer)

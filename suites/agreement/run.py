@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,16 +13,14 @@ from statistics import median
 from time import monotonic
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from mcnbench import backends, machine, network, output_file, runfile
+from mcnbench import backends, network, output_file, runfile
 from mcnbench.case import DTYPES, Case, parse
 from mcnbench.errors import BadInput, NothingDone, unknown
 from reports import runfile as schema
 from suites.agreement import blocks, networks, semantics, semantics_table, table
 from suites.agreement.cases import drawn
 from suites.agreement.process import Process
+from suites.progress import progress_bar
 from suites.properties import strategies
 
 EXAMPLES = 20
@@ -105,7 +102,7 @@ def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Pat
     began = monotonic()
     lines: list[schema.Agreement] = []
     overheads: list[float] = []
-    with one_thread(), started(settings.backends) as processes, _progress() as progress:
+    with one_thread(), started(settings.backends) as processes, progress_bar() as progress:
         receipts = {process.backend: process.hello["receipt"] for process in processes}
         probes = semantics.chosen(settings.probes) if "semantics" in settings.parts else []
         whole = len(settings.networks) * (1 + settings.train)
@@ -199,22 +196,9 @@ def _writer(settings: Settings, path: Path | None, receipts: dict[str, str]) -> 
     if path is None:
         yield None
         return
-    first = schema.Run(
-        experiment="agree",
-        command=" ".join(["mcnbench", *sys.argv[1:]]),
-        started=runfile.now(),
-        machine=machine.describe(),
-        versions={**machine.versions(), **receipts},
-        git=machine.git(),
-        settings={"backends": list(settings.backends), "examples": settings.examples, "seed": settings.seed},
-    )
-    with runfile.Writer.create(path, first) as writer:
+    asked = {"backends": list(settings.backends), "examples": settings.examples, "seed": settings.seed}
+    with runfile.Writer.create(path, runfile.first_line("agree", asked, receipts)) as writer:
         yield writer
-
-
-def _progress() -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def _content(

@@ -6,7 +6,6 @@ no block does are listed with the reason. Outputs beside the first (running mean
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from mcnbench import blocks, machine, runfile
+from mcnbench import blocks, runfile
 from mcnbench.arrays import Array
 from mcnbench.backends import Backend, refuse_missing
 from mcnbench.errors import BadInput, NothingDone
@@ -101,24 +100,14 @@ def run(backend: str, out: Path | None) -> int:
         lines = [_verdict(process, test) for test in tests if test.call is not None]
     finally:
         process.end()
-    with runfile.Writer.create(path, _first_line(backend, process)) as writer:
+    first = runfile.first_line("onnx-node-tests", {}, {backend: process.hello["receipt"]})
+    with runfile.Writer.create(path, first) as writer:
         for line in lines:
             writer.write(line)
     _show(lines, tests, f"{backend} ({process.hello['receipt']})", path)
     if all(line.verdict == "UNSUPPORTED" for line in lines):
         raise NothingDone(f"backend '{backend}' has none of the blocks that the node tests ask for")
     return int(any(line.verdict in BAD for line in lines))
-
-
-def _first_line(backend: str, process: Process) -> schema.Run:
-    return schema.Run(
-        experiment="onnx-node-tests",
-        command=" ".join(["mcnbench", *sys.argv[1:]]),
-        started=runfile.now(),
-        machine=machine.describe(),
-        versions={**machine.versions(), backend: process.hello["receipt"]},
-        git=machine.git(),
-    )
 
 
 def _verdict(process: Process, test: NodeTest) -> schema.BlockVerdict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import statistics
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,7 +16,6 @@ from time import monotonic
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +24,7 @@ from mcnbench.backends import Backend, load
 from mcnbench.errors import BadInput, NothingDone
 from suites.faults.catalogue import FAULTS, selected
 from suites.faults.plant import Outcome, attempt
+from suites.progress import progress_bar
 from suites.properties import engine
 
 STYLES = {"KILLED": "green", "SURVIVED": "bold red", "UNSUPPORTED": "dim"}
@@ -68,17 +67,9 @@ def run(settings: Settings) -> int:
 def _in_workers(names: Sequence[str], settings: Settings) -> list[Outcome]:
     if not names:
         return []
-    progress = Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-        console=Console(stderr=True),
-        transient=True,
-    )
     with (
         _found_by_the_workers(),
-        progress,
+        progress_bar() as progress,
         ProcessPoolExecutor(
             min(settings.workers, len(names)), multiprocessing.get_context("spawn"), _prepare, (settings.backend,)
         ) as workers,
@@ -175,7 +166,7 @@ def _median(killed: Sequence[Outcome], what: str) -> str:
 
 def _content(outcomes: Sequence[Outcome], settings: Settings, seconds: float) -> dict[str, Any]:
     return {
-        "command": " ".join(["mcnbench", *sys.argv[1:]]),
+        "command": runfile.command(),
         "started": runfile.now(),
         "backend": settings.backend,
         "examples": settings.examples,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,14 +11,14 @@ from typing import Any
 
 import click
 import pytest
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
-from mcnbench import machine, output_file, runfile
+from mcnbench import output_file, runfile
 from mcnbench.case import parse
 from mcnbench.errors import NothingDone
 from mcnbench.verdict import BAD, Verdict
 from reports import runfile as schema
+from suites.progress import progress_bar
 from suites.properties import engine, table
 from suites.properties.conftest import POOL
 from suites.properties.pool import Pool, Request, selected, start
@@ -73,7 +72,7 @@ def check(settings: Settings) -> int:
     try:
         _refuse_nothing(pool, settings)
         path = settings.out or runfile.default_path("check")
-        with runfile.Writer.create(path, _first_line(settings, pool)) as writer, _progress() as progress:
+        with runfile.Writer.create(path, _first_line(settings, pool)) as writer, progress_bar() as progress:
             found = Found(pool, settings, writer, progress)
             pool.on_verdict = found.arrived
             status = pytest.main(_arguments(settings), plugins=[found])
@@ -135,21 +134,9 @@ def _arguments(settings: Settings) -> list[str]:
     return [*arguments, f"--junitxml={settings.junit}"] if settings.junit else arguments
 
 
-def _progress() -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
 def _first_line(settings: Settings, pool: Pool) -> schema.Run:
-    return schema.Run(
-        experiment="check",
-        command=" ".join(["mcnbench", *sys.argv[1:]]),
-        started=runfile.now(),
-        machine=machine.describe(),
-        versions={**machine.versions(), settings.backend: pool.receipt},
-        git=machine.git(),
-        settings={"backend": settings.backend, "examples": settings.examples, "seed": settings.seed},
-    )
+    asked = {"backend": settings.backend, "examples": settings.examples, "seed": settings.seed}
+    return runfile.first_line("check", asked, {settings.backend: pool.receipt})
 
 
 def _conclude(verdicts: Sequence[Verdict], settings: Settings, path: Path | None, seconds: float, receipt: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,11 @@ def test_bytes_that_are_no_text_are_named_by_line(tmp_path: Path) -> None:
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="No such file"):
         runfile.read(tmp_path / "none.jsonl")
+
+
+def test_the_first_line_holds_a_command_that_can_be_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/bin/mcnbench", "check", "my blocks.py", "--case", "relu x=1 slope=0.1"])
+    first = runfile.first_line("check", {"seed": 3}, {"my blocks.py": "1.0"}, {"device": "none"})
+    assert shlex.split(first.command) == ["mcnbench", "check", "my blocks.py", "--case", "relu x=1 slope=0.1"]
+    assert (first.versions["my blocks.py"], first.machine["device"], first.settings) == ("1.0", "none", {"seed": 3})
+    assert first.machine["cores_allowed"] > 0
