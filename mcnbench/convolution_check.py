@@ -54,7 +54,7 @@ def check_conv2d(
     dyabs = bounds["dx"].magnitude(dy.numpy())
     conv = Convolution(options)
     filters, channels = (part.of(n) if options.groups == 1 else slice(0, n) for n in (len(w), x.shape[1]))
-    for some in _slices(conv, x.shape, w, filters):
+    for some in slices(conv, x.shape, w, filters):
         w64, wabs = _double(w[some]), bounds["y"].magnitude(w[some])
         b64, babs = (None, None) if b is None else (_double(b[some]), bounds["y"].magnitude(b[some]))
         y64, sums = conv.forward(x64, w64, b64), conv.forward(xabs, wabs, babs)
@@ -67,7 +67,7 @@ def check_conv2d(
     if dx is not None:
         x64, xabs = x64[:, channels], xabs[:, channels]
         dx64, dxabs = torch.zeros_like(x64), torch.zeros_like(xabs)
-        for some in _slices(conv, x.shape, w, slice(0, len(w))):
+        for some in slices(conv, x.shape, w, slice(0, len(w))):
             shown = w[some] if options.groups > 1 else w[some, channels]
             dx64 += conv.backward(dy[:, some], x64, _double(shown), (True, False))[0]
             dxabs += conv.backward(dyabs[:, some], xabs, bounds["dx"].magnitude(shown), (True, False))[0]
@@ -106,7 +106,7 @@ def _some(a: Array) -> Array:
     return np.asarray(a, np.float64)
 
 
-def _slices(conv: Convolution, x: Shape, w: Array, filters: slice) -> Iterator[slice]:
+def slices(conv: Convolution, x: Shape, w: Array, filters: slice) -> Iterator[slice]:
     """The filters all at once, but a few at a time for a fully connected layer, whose weights are large."""
     few = max(1, SLICE // max(1, w[0].size)) if conv.is_dense(x, w.shape) else max(1, len(w))
     for low in range(filters.start, filters.stop, few):

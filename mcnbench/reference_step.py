@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from math import sqrt
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +22,7 @@ from mcnbench.arrays import Array, Float64, Shape
 from mcnbench.backends import Backend
 from mcnbench.backends.torch.training import TorchSteps
 from mcnbench.blocks import max_pool2d
-from mcnbench.convolution_check import Convolution
+from mcnbench.convolution_check import Convolution, slices
 from mcnbench.network import IMAGES, Network
 from mcnbench.recording import Recorded
 from mcnbench.windows import pooling_windows
@@ -120,18 +120,25 @@ def _torch_gradients(network: Network, values: Mapping[str, Array]) -> dict[str,
 
 
 def _conv2d(x: Array, w: Array, b: Array | None, **options: Any) -> tuple[Float64, Pullback]:
+    """Large weights of a fully connected layer a few at a time: none of them is held in float64 as a whole."""
     conv = Convolution(SimpleNamespace(**options))
     x64 = torch.from_numpy(np.asarray(x, np.float64))
+    some = list(slices(conv, x.shape, w, slice(0, len(w))))
 
     def pullback(dy: Array, needs: tuple[bool, bool, bool]) -> tuple[Gradient | None, ...]:
         gradient = torch.from_numpy(dy)
         dense = conv.is_dense(x.shape, w.shape)
-        dx, dw = conv.backward(gradient, x64, _double(w), (needs[0], needs[1] and not dense))
+        wanted = needs[0], needs[1] and not dense
+        found = [conv.backward(gradient[:, part], x64, _double(w[part]), wanted) for part in some if any(wanted)]
         db = gradient.sum((0, 2, 3)).numpy() if needs[2] else None
-        outer = Outer(dy.reshape(len(x), -1), x64.numpy().reshape(len(x), -1), w.shape) if dense else dw.numpy()
-        return dx.numpy() if needs[0] else None, outer if needs[1] else None, db
+        outer = (
+            Outer(dy.reshape(len(x), -1), x64.numpy().reshape(len(x), -1), w.shape) if dense else found[0][1].numpy()
+        )
+        dx = reduce(torch.add, (dx for dx, _ in found)).numpy() if needs[0] else None
+        return dx, outer if needs[1] else None, db
 
-    return conv.forward(x64, _double(w), None if b is None else _double(b)).numpy(), pullback
+    y = [conv.forward(x64, _double(w[part]), None if b is None else _double(b[part])) for part in some]
+    return torch.cat(y, 1).numpy(), pullback
 
 
 def _relu(x: Float64, *, slope: float, positive: torch.Tensor | None = None) -> tuple[Float64, Pullback]:

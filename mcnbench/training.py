@@ -11,7 +11,7 @@ What a backend may offer beside its blocks; each is used where it is there:
 - `prepare(w)`: the parameter as its blocks like it best, of the same logical shape.
 - `sgd(w, v, dw, *, lr, momentum, weight_decay)`: updates w and v in place.
 - `training_step(network, parameters, inputs, variant)`: a framework's own way, an object with the methods of `Steps`;
-  `variants`: the names of the ways it has. The fastest is found by trying and named.
+  `variants`: the names of the ways it has. The fastest is found by trying its `gradients()` (see `Varied`) and named.
 """
 
 from __future__ import annotations
@@ -52,6 +52,13 @@ class Steps(Protocol):
         not exactly one reader, its total gradient, "pool3/d"; the initial gradient, "loss/d"; and for each parameter
         "conv1.w/w" and "conv1.w/v" before the update, "conv1.w/dw", "conv1.w/w_new" and "conv1.w/v_new" after it.
         """
+
+
+class Varied(Steps, Protocol):
+    """Steps of which a backend has variants."""
+
+    def gradients(self) -> object:
+        """Forward and backward on the inputs it was made with; nothing is updated. All is done on return."""
 
 
 def seeded(seed: int, name: str) -> np.random.Generator:
@@ -174,9 +181,8 @@ class Trainer:
         variants: Sequence[str] = getattr(backend, "variants", [])
         if variant is None and variants:
             few = draw_inputs(network, max(1, batch // 8), seed, dtype, images)
-            scratch = {key: w.copy() for key, w in parameters.items()}
-            self.tried = {name: self._try(name, dict(scratch), few) for name in variants}
-            del scratch
+            own = backend.training_step
+            self.tried = {name: _try(own(network, dict(parameters), few, name)) for name in variants}
             variant = min(self.tried, key=self.tried.__getitem__)
         self.variant = variant
         self.steps_taken = 0
@@ -207,15 +213,16 @@ class Trainer:
             return steps
         return BlockSteps(self.network, self.backend, parameters, inputs)
 
-    def _try(self, variant: str, parameters: dict[str, Array], inputs: dict[str, Array]) -> float:
-        steps = self._make(parameters, inputs, variant)
-        steps.step()
-        times: list[float] = []
-        while len(times) < 2 and sum(times) < LONG_TRY:
-            start = time.perf_counter()
-            steps.step()
-            times.append(time.perf_counter() - start)
-        return min(times)
+
+def _try(steps: Varied) -> float:
+    """Seconds of forward and backward. As nothing is updated, the parameters need no copy."""
+    steps.gradients()
+    times: list[float] = []
+    while len(times) < 2 and sum(times) < LONG_TRY:
+        start = time.perf_counter()
+        steps.gradients()
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def _as_is(a: Any) -> Any:
