@@ -1,7 +1,7 @@
 """Writes run files: JSON Lines, each line flushed as it is measured, so that a killed run keeps all that was finished.
 
-The schema and the reader are `reports.runfile`, which reports use without the harness; `read` here is that reader with
-the harness's error.
+`reports.schema` describes the lines and `reports.runfile` reads them, which reports use without the harness; `read` is
+that reader with the harness's error.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from typing import IO, Any, Literal, Self
 
 from mcnbench import machine
 from mcnbench.errors import BadInput
-from reports import runfile as schema
+from reports import runfile as reader
+from reports import schema
 
 
-def read(path: Path | str) -> schema.RunFile:
+def read(path: Path | str) -> reader.RunFile:
     """What the run file holds; raises BadInput with the line and key of what cannot be read."""
     try:
-        return schema.read(path)
-    except schema.RunFileError as error:
+        return reader.read(path)
+    except reader.RunFileError as error:
         raise BadInput(str(error)) from error
 
 
@@ -94,7 +95,7 @@ class Writer:
             raise BadInput(f"cannot write '{path}': {error.strerror}") from error
         content = stream.read()
         complete, newline, cut = content.rpartition(b"\n")
-        if cut and not schema.is_object(cut.decode("utf-8", "replace")):
+        if cut and not reader.is_object(cut.decode("utf-8", "replace")):
             stream.truncate(len(complete) + len(newline))
             cut = b""
         stream.seek(0, os.SEEK_END)

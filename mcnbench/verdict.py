@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from reports.runfile import BlockVerdict
+from reports.schema import BlockVerdict
 
 Word = Literal["HOLDS", "VIOLATED", "MISTRUSTED", "UNSUPPORTED", "ERROR"]
 BAD: tuple[Word, ...] = ("VIOLATED", "MISTRUSTED", "ERROR")

@@ -27,7 +27,7 @@ from mcnbench.arrays import Array, Float64, Shape
 from mcnbench.bounds import PRECISIONS, Precision, coefficient
 from mcnbench.network import IMAGES, LABELS, Layer, Network
 from mcnbench.recording import Recorded, record, sampled
-from reports.runfile import Verdict, Verified
+from reports.schema import Verdict, Verified
 
 if TYPE_CHECKING:
     from torch import Tensor

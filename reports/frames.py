@@ -32,9 +32,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reports import others, runfile
+from reports import others, runfile, schema
 from reports.others import Foreign
-from reports.runfile import Measurement, RunFile
+from reports.runfile import RunFile
+from reports.schema import Measurement
 
 KEY = ["machine", "case", "network", "device", "dtype", "batch", "threads", "workers"]
 """What two measurements must share to be compared."""
@@ -105,7 +106,7 @@ def names(files: Sequence[RunFile]) -> list[str]:
 
 def verdicts(files: Sequence[RunFile]) -> pd.DataFrame:
     """All verdicts of `mcnbench check` in the files, one row each: run, started, status, machine, and the fields of
-    `runfile.BlockVerdict` (case, block, backend, dtype, property, verdict, examples, worst_ratio, message ...)."""
+    `schema.BlockVerdict` (case, block, backend, dtype, property, verdict, examples, worst_ratio, message ...)."""
     rows = [
         {"run": name, "started": file.run.started, "status": file.status, "machine": machine_name(file)}
         | verdict.model_dump(exclude={"kind"})
@@ -113,7 +114,7 @@ def verdicts(files: Sequence[RunFile]) -> pd.DataFrame:
         for verdict in file.verdicts
     ]
     about = ["run", "started", "status", "machine"]
-    return pd.DataFrame(rows, columns=[*about, *(key for key in runfile.BlockVerdict.model_fields if key != "kind")])
+    return pd.DataFrame(rows, columns=[*about, *(key for key in schema.BlockVerdict.model_fields if key != "kind")])
 
 
 TEXT = [

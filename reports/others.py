@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reports.runfile import Measurement, Run, RunFile, RunFileError, parse_json
+from reports.runfile import RunFile, RunFileError, parse_json
+from reports.schema import Measurement, Run
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from reports import published, statistics, tables
-from reports.runfile import Measurement, RunFile
+from reports.runfile import RunFile
+from reports.schema import Measurement
 
 FURTHER = (8, 16, 64, 256, 1024)
 """Numbers of workers that are predicted."""

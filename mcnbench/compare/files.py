@@ -18,7 +18,8 @@ from mcnbench.arrays import Float64
 from mcnbench.compare import decision
 from mcnbench.compare.decision import Estimate
 from mcnbench.compare.result import Comparison
-from reports.runfile import BlockVerdict, Measurement, RunFile
+from reports.runfile import RunFile
+from reports.schema import BlockVerdict, Measurement
 
 PEER = "torch"
 

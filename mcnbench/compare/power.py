@@ -26,7 +26,8 @@ from mcnbench.compare.decision import Offsets
 from mcnbench.compare.interleave import Times, Workload, launch
 from mcnbench.compare.revisions import Version
 from mcnbench.errors import BadInput, NothingDone
-from reports import runfile as schema
+from reports import schema
+from reports.runfile import RunFile
 
 
 class Power(BaseModel):
@@ -62,7 +63,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     _finish(out)
 
 
-def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
+def resume(begun: RunFile, given: dict[str, Any]) -> None:
     """The trials that are not in the file yet, with the settings that are."""
     settings = experiment.check(Power, begun.run.settings, f"run file '{begun.path}'")
     if len(begun.trials) >= sum(settings.trials):

@@ -32,7 +32,8 @@ from mcnbench.measure.outcome import Outcome
 from mcnbench.measure.progress import Report
 from mcnbench.measure.rounds import in_rounds
 from mcnbench.network import Network
-from reports import runfile as schema
+from reports import schema
+from reports.runfile import RunFile
 
 SIZES = [1 << 12, 1 << 16, 1 << 20, 1 << 24, 1 << 26]
 """Bytes of the all-reduces from which latency and bandwidth are found."""
@@ -59,7 +60,7 @@ class Group:
     def case(self, workers: int) -> str:
         return f"multi-gpu/{self.network.name}/{workers}"
 
-    def of(self, begun: schema.RunFile) -> list[schema.Measurement]:
+    def of(self, begun: RunFile) -> list[schema.Measurement]:
         """Its measurements in a run file."""
         return [m for m in begun.measurements if (m.network, m.backend) == (self.network.name, self.backend)]
 

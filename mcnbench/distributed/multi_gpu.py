@@ -40,7 +40,8 @@ from mcnbench.measure.training_speed import (
     WORKER_BYTES,
     refuse_another_machine,
 )
-from reports import runfile as schema
+from reports import schema
+from reports.runfile import RunFile
 
 KIND = "multi-gpu"
 
@@ -70,7 +71,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     _conclude(path)
 
 
-def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
+def resume(begun: RunFile, given: dict[str, Any]) -> None:
     """Goes on with the groups of which a case is missing or failed, within the budget of the run or the one given."""
     began = time.monotonic()
     settings = Settings.model_validate(begun.run.settings)
@@ -251,7 +252,7 @@ def _summary(group: Group, measurements: list[schema.Measurement]) -> str:
     return f"{group.name}, batch {group.batch}, workers {'; '.join(parts)}"
 
 
-def _complete(group: Group, begun: schema.RunFile, settings: Settings) -> bool:
+def _complete(group: Group, begun: RunFile, settings: Settings) -> bool:
     """Whether every number of workers was measured; what failed is tried again."""
     found = {m.workers for m in group.of(begun) if not m.interrupted and m.error is None}
     return found.issuperset(settings.workers)

@@ -24,7 +24,8 @@ from mcnbench.arrays import Array, pair, sides
 from mcnbench.bounds import PRECISIONS
 from mcnbench.errors import BadInput, NothingDone
 from mcnbench.measure import device
-from reports import runfile as schema
+from reports import schema
+from reports.runfile import RunFile
 
 KIND = "cudnn-plans"
 JUDGED = 2  # images
@@ -94,7 +95,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
         sys.exit(1)
 
 
-def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
+def resume(begun: RunFile, given: dict[str, Any]) -> None:
     raise BadInput(f"'{begun.path}' is a run of {KIND}, which is short and begins anew: leave out --resume")
 
 

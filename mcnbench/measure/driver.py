@@ -28,7 +28,7 @@ from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.measure.progress import Report
 from mcnbench.measure.rounds import in_rounds
 from mcnbench.network import Network
-from reports import runfile as schema
+from reports import schema
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.recording import BATCH
-from reports.runfile import Verified
+from reports.schema import Verified
 
 LATE = "right before it was timed, wrong on fresh data after: "
 """Begins the message on a backend that went wrong while it was timed, or noticed that it was and skipped the work."""

@@ -30,7 +30,8 @@ from mcnbench.measure.judging import LATE
 from mcnbench.measure.process import Worker, WorkerFailed
 from mcnbench.measure.progress import Report
 from mcnbench.measure.settings import Settings, read
-from reports import runfile as schema
+from reports import schema
+from reports.runfile import RunFile
 
 KIND = "layer-speed"
 LIMIT_SECONDS = 2.0
@@ -82,7 +83,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     _conclude(path, settings.peer)
 
 
-def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
+def resume(begun: RunFile, given: dict[str, Any]) -> None:
     """Layers are measured in minutes, and all in one run so that they can be compared: there is nothing to resume."""
     raise BadInput(f"'{begun.path}' is a run of {KIND}, which is not resumed; start a new run")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcnbench.measure.judging import both
-from reports import runfile as schema
+from reports import schema
 
 
 @dataclass(kw_only=True)

@@ -22,7 +22,7 @@ from mcnbench import machine, network, runfile
 from mcnbench.errors import BadInput
 from mcnbench.measure import environment
 from mcnbench.measure.process import Worker, WorkerFailed
-from reports import runfile as schema
+from reports import schema
 from reports.statistics import estimate
 
 LIMIT = 300.0

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from mcnbench.arrays import Float64
-from reports.runfile import Measurement
+from reports.schema import Measurement
 from reports.statistics import LEVEL
 
 

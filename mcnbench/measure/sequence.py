@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from mcnbench import backends, experiment, runfile
 from mcnbench.errors import BadInput, NothingDone
 from mcnbench.measure import device
-from reports import runfile as schema
+from reports import schema
+from reports.runfile import RunFile
 
 KIND = "sequence"
 
@@ -63,7 +64,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     sys.exit(max(codes))
 
 
-def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
+def resume(begun: RunFile, given: dict[str, Any]) -> None:
     raise BadInput(f"'{begun.path}' is a sequence of runs, which begins anew: leave out --resume")
 
 

@@ -17,7 +17,7 @@ from mcnbench import machine, runfile
 from mcnbench.errors import NothingDone
 from mcnbench.measure import environment
 from mcnbench.measure.progress import Report
-from reports import runfile as schema
+from reports import schema
 
 
 def first_line(kind: str, workers: environment.Environment, threads: int, settings: dict[str, Any]) -> schema.Run:

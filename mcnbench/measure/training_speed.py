@@ -27,7 +27,8 @@ from mcnbench.measure.judging import Judge
 from mcnbench.measure.process import Worker
 from mcnbench.measure.progress import Report
 from mcnbench.measure.settings import Settings, read, some_time
-from reports import runfile as schema
+from reports import schema
+from reports.runfile import RunFile
 from reports.statistics import estimate
 
 KIND = "training-speed"
@@ -64,7 +65,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     _conclude(path, settings.peer)
 
 
-def resume(begun: schema.RunFile, given: dict[str, Any]) -> None:
+def resume(begun: RunFile, given: dict[str, Any]) -> None:
     """Goes on with the cases missing in a run file, in the part of its budget that is theirs, or the one given."""
     began = time.monotonic()
     settings = Settings.model_validate(begun.run.settings)
@@ -229,7 +230,7 @@ def _summary(case: Case, measurements: list[schema.Measurement], peer: str) -> s
     return f"{case.network.name}, batch {case.batch}: {'; '.join(parts)}"
 
 
-def _complete(case: Case, begun: schema.RunFile, settings: Settings) -> bool:
+def _complete(case: Case, begun: RunFile, settings: Settings) -> bool:
     """Whether every backend has a result of the case in the file; a failure is a result."""
     found = {
         m.backend for m in begun.measurements if m.case == case.name and not m.interrupted and m.error != NOT_REACHED
@@ -237,7 +238,7 @@ def _complete(case: Case, begun: schema.RunFile, settings: Settings) -> bool:
     return found.issuperset(settings.backends)
 
 
-def refuse_another_machine(begun: schema.RunFile) -> None:
+def refuse_another_machine(begun: RunFile) -> None:
     """Samples of two machines, or of two versions, in one file would be compared with each other."""
     here = {**machine.versions(), "cpu": machine.cpu_model(), "git commit": machine.git().get("commit")}
     there = {**begun.run.versions, "cpu": begun.run.machine.get("cpu"), "git commit": begun.run.git.get("commit")}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from reports.parts.part import Part, commands
-from reports.runfile import RunFile, Semantic
+from reports.runfile import RunFile
+from reports.schema import Semantic
 from reports.text import NOTHING
 
 LEGEND = [

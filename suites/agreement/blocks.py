@@ -9,7 +9,7 @@ from statistics import median
 from time import perf_counter
 
 from mcnbench.case import Case
-from reports.runfile import Agreement
+from reports.schema import Agreement
 from suites.agreement.compute import Computed, compute
 from suites.agreement.judging import DIRECTIONS, ORACLE, Difference, Direction, Right, compare, right
 from suites.agreement.process import Failed, Process

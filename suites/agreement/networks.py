@@ -13,7 +13,7 @@ import numpy as np
 from mcnbench import network
 from mcnbench.arrays import Array
 from mcnbench.errors import BadInput
-from reports.runfile import StepAgreement, Trajectory
+from reports.schema import StepAgreement, Trajectory
 from suites.agreement import steps
 from suites.agreement.blocks import pairs
 from suites.agreement.judging import ORACLE

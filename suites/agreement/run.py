@@ -16,7 +16,7 @@ from typing import Any
 from mcnbench import backends, network, output_file, runfile
 from mcnbench.case import DTYPES, Case, parse
 from mcnbench.errors import BadInput, NothingDone, unknown
-from reports import runfile as schema
+from reports import schema
 from suites.agreement import blocks, networks, semantics, semantics_table, table
 from suites.agreement.cases import drawn
 from suites.agreement.process import Process

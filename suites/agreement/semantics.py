@@ -13,7 +13,7 @@ from mcnbench.arrays import Array
 from mcnbench.backends import Backend, native
 from mcnbench.case import parse
 from mcnbench.errors import unknown
-from reports.runfile import Semantic
+from reports.schema import Semantic
 from suites.agreement.probes import PROBES, Probe
 from suites.agreement.process import Failed, Process
 from suites.properties.subject import Subject

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.runfile import Semantic
+from reports.schema import Semantic
 from suites.agreement.semantics import NONE
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.runfile import Agreement, StepAgreement, Trajectory
+from reports.schema import Agreement, StepAgreement, Trajectory
 from suites.agreement.judging import DIRECTIONS, ORACLE
 
 

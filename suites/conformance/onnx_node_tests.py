@@ -22,7 +22,7 @@ from mcnbench import blocks, runfile
 from mcnbench.arrays import Array
 from mcnbench.backends import Backend, refuse_missing
 from mcnbench.errors import BadInput, NothingDone
-from reports import runfile as schema
+from reports import schema
 from suites.agreement.process import Failed, Process
 from suites.conformance.translation import OPERATORS, Call, NotOurs, translate
 

@@ -57,7 +57,7 @@ def run(settings: Settings) -> int:
     outcomes.sort(key=lambda outcome: order[outcome.fault])
     seconds = monotonic() - began
     if settings.json:
-        output_file.write_json(settings.json, _content(outcomes, settings, seconds))
+        output_file.write_json(settings.json, content(outcomes, settings, seconds))
     show(outcomes, settings, seconds)
     if all(outcome.word == "UNSUPPORTED" for outcome in outcomes):
         raise NothingDone(f"backend '{settings.backend}' has none of those blocks, so no fault could be planted")
@@ -164,7 +164,8 @@ def _median(killed: Sequence[Outcome], what: str) -> str:
     return f"{statistics.median(getattr(o, what) for o in killed):.2f} s"
 
 
-def _content(outcomes: Sequence[Outcome], settings: Settings, seconds: float) -> dict[str, Any]:
+def content(outcomes: Sequence[Outcome], settings: Settings, seconds: float) -> dict[str, Any]:
+    """What --json asks for."""
     return {
         "command": runfile.command(),
         "started": runfile.now(),

@@ -17,7 +17,7 @@ from mcnbench import output_file, runfile
 from mcnbench.case import parse
 from mcnbench.errors import NothingDone
 from mcnbench.verdict import BAD, Verdict
-from reports import runfile as schema
+from reports import schema
 from suites.progress import progress_bar
 from suites.properties import engine, table
 from suites.properties.conftest import POOL

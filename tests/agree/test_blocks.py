@@ -14,7 +14,7 @@ from frameworks import EXTRA, needs
 from mcnbench.backends import load
 from mcnbench.case import parse
 from mcnbench.cli import main, mcnbench
-from reports import runfile
+from reports import runfile, schema
 from suites.agreement import blocks
 from suites.agreement.cases import drawn
 from suites.agreement.compute import compute
@@ -40,7 +40,7 @@ def softmax(x, *, temperature=1.0):
 """
 
 
-def run(folder: Path, *arguments: str) -> tuple[int, str, list[runfile.Agreement]]:
+def run(folder: Path, *arguments: str) -> tuple[int, str, list[schema.Agreement]]:
     """The exit code, what was printed, and the lines of the run file."""
     out = folder / "run.jsonl"
     result = CliRunner().invoke(mcnbench, ["agree", *arguments, "--out", str(out)])
@@ -48,7 +48,7 @@ def run(folder: Path, *arguments: str) -> tuple[int, str, list[runfile.Agreement
     return result.exit_code, result.output, lines
 
 
-def of(lines: list[runfile.Agreement], block: str, direction: str, *pair: str) -> runfile.Agreement:
+def of(lines: list[schema.Agreement], block: str, direction: str, *pair: str) -> schema.Agreement:
     (found,) = [x for x in lines if (x.block, x.direction, x.backend, x.other) == (block, direction, *pair)]
     return found
 

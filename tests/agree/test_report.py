@@ -9,7 +9,8 @@ import pytest
 
 from reports import figures, folder
 from reports.parts import agreement
-from reports.runfile import Agreement, Run, RunFile
+from reports.runfile import RunFile
+from reports.schema import Agreement, Run
 
 
 def line(block: str, backend: str, other: str, worst: float, bits: float = 20.0, **changes: Any) -> Agreement:

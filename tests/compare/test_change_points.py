@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from mcnbench import ROOT, runfile
-from reports import change_points, frames
-from reports import runfile as schema
+from reports import change_points, frames, schema
 
 
 def series(levels: list[float], seed: int = 0, noise: float = 0.02) -> np.ndarray:  # type: ignore[type-arg]

@@ -16,7 +16,8 @@ import pytest
 from mcnbench import ROOT, runfile
 from mcnbench.compare import files, output
 from mcnbench.compare.result import Comparison, exit_code
-from reports import runfile as schema
+from reports import schema
+from reports.runfile import RunFile
 
 MACHINE = {
     "host": "a",
@@ -27,7 +28,7 @@ MACHINE = {
 HOLDS = schema.Verified(before="HOLDS", after="HOLDS", error_ratio=0.2, error_multiple=1.1)
 
 
-def run_file(path: Path, *lines: schema.Line, machine: dict[str, Any] = MACHINE) -> schema.RunFile:
+def run_file(path: Path, *lines: schema.Line, machine: dict[str, Any] = MACHINE) -> RunFile:
     first = schema.Run(
         experiment="training-speed", command="", started="2026-01-01T00:00:00Z", machine=machine, versions={}, git={}
     )

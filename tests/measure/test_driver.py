@@ -22,7 +22,7 @@ from mcnbench.measure.process import Worker
 from mcnbench.measure.progress import Report
 from mcnbench.measure.work import timed_network
 from mcnbench.training import Trainer
-from reports import runfile as schema
+from reports import schema
 from tests.measure.conftest import Faulty
 
 Visit = Callable[..., dict[str, schema.Measurement]]

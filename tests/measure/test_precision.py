@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mcnbench.measure import precision
-from reports.runfile import Measurement
+from reports.schema import Measurement
 
 
 def measured(backend: str, samples: list[int], rounds: list[int], launch: int = 0) -> Measurement:

@@ -233,7 +233,7 @@ def test_an_interrupt_is_one_line_and_closes_the_file(experiment: Path, tmp_path
 
 
 def test_resuming_takes_no_other_options(mcnbench: Mcnbench, tmp_path: Path) -> None:
-    from reports import runfile as schema
+    from reports import schema
 
     run = schema.Run(
         experiment="training-speed", command="", started="", machine={}, versions={}, git={}, settings={"name": "small"}

@@ -12,7 +12,7 @@ import pytest
 
 from mcnbench import runfile
 from mcnbench.errors import BadInput
-from reports import runfile as schema
+from reports import schema
 
 RUN = schema.Run(
     experiment="tiny", command="mcnbench run tiny", started="2026-01-02T03:04:05Z", machine={}, versions={}, git={}

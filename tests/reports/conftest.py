@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from mcnbench.runfile import Writer
-from reports import runfile
+from reports import schema
 
 Made = Callable[..., Path]
 
-RUN = runfile.Run(
+RUN = schema.Run(
     experiment="training-speed",
     command="mcnbench run training-speed",
     started="2026-01-02T03:04:05Z",
@@ -22,10 +22,10 @@ RUN = runfile.Run(
     git={"commit": "0123456789abcdef"},
 )
 
-HOLDS = runfile.Verified(before="HOLDS", after="HOLDS", error_ratio=0.25, error_multiple=1.5)
+HOLDS = schema.Verified(before="HOLDS", after="HOLDS", error_ratio=0.25, error_multiple=1.5)
 
 
-def measurement(network: str, backend: str, seconds: list[float], **changes: Any) -> runfile.Measurement:
+def measurement(network: str, backend: str, seconds: list[float], **changes: Any) -> schema.Measurement:
     """A verified measurement of a step of ten images and 3e9 operations, one sample per round."""
     content: dict[str, Any] = {
         "case": f"training-speed/{network}",
@@ -43,14 +43,14 @@ def measurement(network: str, backend: str, seconds: list[float], **changes: Any
         "verified": HOLDS,
         "peak_bytes": 2_000_000_000,
     }
-    return runfile.Measurement(**(content | changes))
+    return schema.Measurement(**(content | changes))
 
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> Made:
     """make_run(*lines, name="run", status="complete", **changes of the first line) -> the path of a new run file."""
 
-    def make(*lines: runfile.Line, name: str = "run", status: Any = "complete", **changes: Any) -> Path:
+    def make(*lines: schema.Line, name: str = "run", status: Any = "complete", **changes: Any) -> Path:
         path = tmp_path / "runs" / f"{name}.jsonl"
         with Writer.create(path, RUN.model_copy(update=changes)) as writer:
             for line in lines:

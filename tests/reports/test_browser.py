@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reports import frames, page, parts, runfile
+from reports import frames, page, parts, schema
 from tests.reports.conftest import HOLDS, RUN, measurement
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
@@ -46,7 +46,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i, block in enumerate(("conv2d", "relu", "max_pool2d")):
             verdict: Any = "VIOLATED" if block == "relu" else "HOLDS"
             writer.write(
-                runfile.BlockVerdict(
+                schema.BlockVerdict(
                     case="c", block=block, backend="numpy", dtype="float32", property="bounded", verdict=verdict,
                     examples=100, worst_ratio=0.1 + i, message=None, reproduce="mcnbench check",
                 )

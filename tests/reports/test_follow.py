@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from mcnbench.runfile import Writer
-from reports import follow, runfile
+from reports import follow, schema
 from tests.reports.conftest import RUN, measurement
 
 
-def launch_of(m: runfile.Measurement) -> runfile.Launch:
-    return runfile.Launch(**m.model_dump(include=set(runfile.Launch.model_fields) - {"kind"}))
+def launch_of(m: schema.Measurement) -> schema.Launch:
+    return schema.Launch(**m.model_dump(include=set(schema.Launch.model_fields) - {"kind"}))
 
 
 def test_the_page_is_written_when_the_run_has_grown_until_it_ends(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_the_page_is_written_when_the_run_has_grown_until_it_ends(tmp_path: Path
         waits += 1
         if waits == 1:
             writer.write(launch_of(m))
-            writer.write(runfile.Sample(case=m.case, backend=m.backend, launch=0, round=0, ns=10**9))
+            writer.write(schema.Sample(case=m.case, backend=m.backend, launch=0, round=0, ns=10**9))
         elif waits == 3:  # nothing was written at the second
             with path.open("a") as file:
                 file.write('{"kind":"sam')  # half a line

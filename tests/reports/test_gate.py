@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports import frames, runfile, text
+from reports import frames, schema, text
 from reports.parts import gate
 from tests.reports.conftest import Made
 
 
-def trial(number: int, slowdown: float, decision: Any, base_ns: int | None, head_ns: int | None) -> runfile.Trial:
-    return runfile.Trial(
+def trial(number: int, slowdown: float, decision: Any, base_ns: int | None, head_ns: int | None) -> schema.Trial:
+    return schema.Trial(
         case="gate-power/small",
         backend="numpy",
         trial=number,

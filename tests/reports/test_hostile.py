@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import reports
-from reports import folder, frames, page, parts, runfile, tables
+from reports import folder, frames, page, parts, runfile, schema, tables
 from tests.reports.conftest import HOLDS, Made, measurement
 
 SCRIPT = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}$x_1$'
@@ -40,7 +40,7 @@ class Elements(HTMLParser):
 
 
 def test_markup_in_a_run_file_is_text(make_run: Made) -> None:
-    bad = runfile.Verified(before="VIOLATED", message=SCRIPT)
+    bad = schema.Verified(before="VIOLATED", message=SCRIPT)
     first = measurement(SCRIPT, SCRIPT, [1.0, 1.0], receipt=SCRIPT)
     lines = [first, measurement(SCRIPT, "torch", [1.0, 1.0]), measurement("alexnet", SCRIPT, [1.0], verified=bad)]
     about: dict[str, Any] = {
@@ -49,7 +49,7 @@ def test_markup_in_a_run_file_is_text(make_run: Made) -> None:
         "command": SCRIPT,
     }
     path = make_run(
-        *lines, runfile.BlockVerdict(
+        *lines, schema.BlockVerdict(
             case=SCRIPT, block=SCRIPT, backend=SCRIPT, dtype=SCRIPT, property=SCRIPT, verdict="VIOLATED", examples=1,
             worst_ratio=2.0, message=SCRIPT, reproduce=SCRIPT,
         ), **about,

@@ -148,6 +148,7 @@ def test_what_mcnbench_compare_concluded(tmp_path: Path) -> None:
 
 def test_what_became_of_planted_faults(tmp_path: Path) -> None:
     """Written by the command itself; two seeds stand beside each other."""
+    from mcnbench import output_file
     from reports import parts
     from suites.faults import run
     from suites.faults.plant import Outcome
@@ -158,8 +159,9 @@ def test_what_became_of_planted_faults(tmp_path: Path) -> None:
     survived = Outcome("relu/b", "It is subtle.", "a test", "SURVIVED", examples=900, seconds=4.0, message="tighten it")
     lacking = Outcome("tanh/c", "It overflows.", "a test", "UNSUPPORTED", message="mine.py has no tanh")
     for seed in (0, 1):
-        settings = run.Settings("mine.py", seed=seed, json=tmp_path / f"{seed}.json")
-        run._write_json([killed, survived if seed else killed, lacking], settings, 12.0)
+        outcomes = [killed, survived if seed else killed, lacking]
+        content = run.content(outcomes, run.Settings("mine.py", seed=seed), 12.0)
+        output_file.write_json(tmp_path / f"{seed}.json", content)
     found = {part.key: part for part in parts.parts(frames.read([tmp_path / "0.json", tmp_path / "1.json"]))}
     assert set(found) == {"faults", "every-fault"}
     (row,) = found["faults"].table.to_dict("records")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reports import frames, parts, runfile, scaling
+from reports import frames, parts, runfile, scaling, schema
 from reports.parts import devices
 from tests.reports.conftest import Made, measurement
 
@@ -24,7 +24,7 @@ def ring(workers: int, size: int) -> float:
     return 2 * (workers - 1) * LATENCY + 2 * (workers - 1) / workers * size * PER_BYTE
 
 
-def several(workers: int, hidden: float = 0.0, slower: float = 1.0, **changes: Any) -> runfile.Measurement:
+def several(workers: int, hidden: float = 0.0, slower: float = 1.0, **changes: Any) -> schema.Measurement:
     """A measurement that follows the model, but for a factor of the whole step."""
     each = BATCH // workers
     local = IMAGE * each + REST
@@ -52,7 +52,7 @@ def several(workers: int, hidden: float = 0.0, slower: float = 1.0, **changes: A
     )  # fmt: skip
 
 
-def read(make_run: Made, measurements: Sequence[runfile.Measurement]) -> list[runfile.RunFile]:
+def read(make_run: Made, measurements: Sequence[schema.Measurement]) -> list[runfile.RunFile]:
     return frames.read([make_run(*measurements, experiment="multi-gpu")])
 
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 import reports
-from reports import published, runfile, statistics, tables, text
+from reports import published, schema, statistics, tables, text
 from tests.reports.conftest import HOLDS, Made, measurement
 
 ROOT = Path(__file__).parents[2]
-LIMIT = runfile.Limit(device="cpu", dtype="float32", threads=2, flops_per_second=1e10)
+LIMIT = schema.Limit(device="cpu", dtype="float32", threads=2, flops_per_second=1e10)
 
 
 def row(table: pd.DataFrame, backend: str) -> pd.Series:
@@ -79,8 +79,8 @@ def test_rounds_of_several_launches_are_paired_by_launch_and_round(make_run: Mad
     [
         ({"verified": HOLDS.model_copy(update={"after": "VIOLATED", "message": "conv1 dw"})}, "WRONG", "conv1 dw"),
         ({"verified": HOLDS.model_copy(update={"before": "MISTRUSTED"})}, "WRONG", "MISTRUSTED"),
-        ({"verified": runfile.Verified(before="HOLDS")}, "NOT VERIFIED", "not verified before and after"),
-        ({"verified": runfile.Verified()}, "NOT VERIFIED", "not verified"),
+        ({"verified": schema.Verified(before="HOLDS")}, "NOT VERIFIED", "not verified before and after"),
+        ({"verified": schema.Verified()}, "NOT VERIFIED", "not verified"),
         ({"samples_ns": [], "round": [], "error": "killed for memory"}, "FAILED", "killed for memory"),
         ({"samples_ns": [], "round": []}, "FAILED", "no sample"),
     ],
@@ -118,10 +118,10 @@ def test_one_wrong_launch_makes_the_backend_wrong_and_a_failed_one_is_said(make_
 
 def test_an_interrupted_run_keeps_what_it_finished(make_run: Made) -> None:
     path = make_run(measurement("alexnet", "numpy", [1.0]), status="interrupted")
-    launch = runfile.Launch(
-        **measurement("vgg-f", "numpy", []).model_dump(include=set(runfile.Launch.model_fields) - {"kind"})
+    launch = schema.Launch(
+        **measurement("vgg-f", "numpy", []).model_dump(include=set(schema.Launch.model_fields) - {"kind"})
     )
-    sample = runfile.Sample(case="training-speed/vgg-f", backend="numpy", launch=0, round=0, ns=10**9)
+    sample = schema.Sample(case="training-speed/vgg-f", backend="numpy", launch=0, round=0, ns=10**9)
     with path.open("a") as file:
         file.write(launch.model_dump_json() + "\n" + sample.model_dump_json() + "\n" + '{"kind": "sam')
     frame = reports.load([path])

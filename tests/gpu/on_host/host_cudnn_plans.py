@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from mcnbench.measure import cudnn_plans
-from reports import runfile
+from reports import runfile, schema
 
 CONTENT = {"kind": "cudnn-plans", "networks": ["tests/data/chain.toml"], "batch": 3, "repeats": 3}
 
 
-def run(tmp_path: Path, **changed: object) -> list[runfile.Measurement]:
+def run(tmp_path: Path, **changed: object) -> list[schema.Measurement]:
     cudnn_plans.run("plans", CONTENT | changed, {}, False, tmp_path / "plans.jsonl")
     return list(runfile.read(tmp_path / "plans.jsonl").measurements)
 
