@@ -8,7 +8,8 @@ What a backend may offer beside its blocks; each is used where it is there:
 - `fused`: {("conv2d", "relu"): function}, blocks in a row that it runs as one (see executor.py for which). The function
   takes the positional inputs of all of them but the outputs in between, and all their options.
 - pullbacks that take `needs`, a tuple with a bool for each input: which gradients are wanted (else all are made).
-- `prepare(w)`: the parameter as its blocks like it best, of the same logical shape.
+- `prepare(a)`: a copy of a parameter, of images or of a mask in the memory order its blocks like best, of the same
+  logical shape.
 - `sgd(w, v, dw, *, lr, momentum, weight_decay)`: updates w and v in place.
 - `training_step(network, parameters, inputs, variant)`: a framework's own way, an object with the methods of `Steps`;
   `variants`: the names of the ways it has. The fastest is found by trying its `gradients()` (see `Varied`) and named.
@@ -109,13 +110,13 @@ class BlockSteps:
         self.network, self.backend = network, backend
         self.units = executor.units(network, backend)
         self.dtype = inputs[IMAGES].dtype
-        prepare = getattr(backend, "prepare", _as_is)
+        self._prepare = getattr(backend, "prepare", _as_is)
         self.parameters: dict[str, Any] = {}
         self._velocities: dict[str, Any] = {}
         for name in list(parameters):
             w = parameters.pop(name)  # so that each is held once
-            self._velocities[name] = prepare(backend.from_numpy(np.zeros_like(w)))
-            self.parameters[name] = prepare(backend.from_numpy(w))
+            self._velocities[name] = self._prepare(backend.from_numpy(np.zeros_like(w)))
+            self.parameters[name] = self._prepare(backend.from_numpy(w))
         self._inputs = self.given(inputs)
 
     @property
@@ -129,7 +130,7 @@ class BlockSteps:
         self._step(self.given(inputs), lambda name, array: see(name, self.backend.to_numpy(array)))
 
     def given(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
-        return {name: self.backend.from_numpy(array) for name, array in inputs.items()}
+        return {name: self._prepare(self.backend.from_numpy(array)) for name, array in inputs.items()}
 
     def _step(self, inputs: dict[str, Any], see: See) -> None:
         def update(name: str, dw: Any) -> None:

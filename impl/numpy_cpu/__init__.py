@@ -5,6 +5,7 @@ Every output element is the sum of its products in some order, so componentwise 
 
 import numpy as np
 
+from impl.numpy_cpu import compiled
 from impl.numpy_cpu.add import add
 from impl.numpy_cpu.avg_pool2d import avg_pool2d
 from impl.numpy_cpu.batch_norm import batch_norm
@@ -58,6 +59,6 @@ fused = {("conv2d", "relu"): conv2d_relu}
 
 
 def version() -> str:
-    """NumPy's version and its BLAS."""
+    """NumPy's version, its BLAS, and Numba's version where it is used."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return f"NumPy {np.__version__}, {blas['name']} {blas['version']}"
+    return f"NumPy {np.__version__}, {blas['name']} {blas['version']}{compiled.version()}"

@@ -15,13 +15,14 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from impl.numpy_cpu import threads
+from impl.numpy_cpu import compiled, threads
 from impl.numpy_cpu.arrays import Array, group_of
 from impl.numpy_cpu.masks import keep, positive
 from impl.numpy_cpu.tiles import Tile, tiles
 from impl.numpy_cpu.windows import Axis
 
 Axes = tuple[Axis, Axis]
+PRODUCT = 1 << 18  # elements
 
 
 def correlate(
@@ -89,6 +90,9 @@ def _turned(axis: Axis) -> Axis:
 
 def _scatter(dy: Array, w: Array, axes: Axes, groups: int, out: Array, where: Array | None) -> None:
     """Adds dy @ w[r, s] to the pixels that each tap (r, s) meets, in bands of output rows that fit the cache."""
+    if compiled.available:
+        _scatter_all_taps(dy, w, axes, groups, out, where)
+        return
     vertical, horizontal = axes
     kernels, channels, rows, columns = w.shape
     taps = w.reshape(groups, kernels // groups, channels, rows, columns).transpose(0, 3, 4, 1, 2).copy()
@@ -104,6 +108,27 @@ def _scatter(dy: Array, w: Array, axes: Axes, groups: int, out: Array, where: Ar
                 np.matmul(group_of(errors, g, groups), taps[g, r, s], out=product.reshape(-1, channels))
                 part = group_of(out[n, i, j], g, groups)
                 np.add(part, product[p.start - band.start : p.stop - band.start, q], out=part)
+
+    threads.run(task, len(dy))
+
+
+def _scatter_all_taps(dy: Array, w: Array, axes: Axes, groups: int, out: Array, where: Array | None) -> None:
+    """As `_scatter`, with one product for all taps and one compiled loop to add them up. out is contiguous."""
+    vertical, horizontal = axes
+    filters, channels = len(w) // groups, w.shape[1]
+    rows = np.ascontiguousarray(w.transpose(0, 2, 3, 1)).reshape(groups, filters, -1)
+    bands = threads.split(vertical.out, -(-vertical.out * horizontal.out * rows.shape[2] // PRODUCT))
+    window = [(getattr(vertical, name), getattr(horizontal, name)) for name in ("taps", "stride", "dilation", "before")]
+
+    def task(n: int) -> None:
+        out[n] = 0
+        for band in bands:
+            errors = _errors(dy[n : n + 1, band], None if where is None else where[n : n + 1, band])
+            shape = (band.stop - band.start, horizontal.out, vertical.taps * horizontal.taps, channels)
+            product = threads.scratch("product", shape, dy.dtype)
+            for g in range(groups):
+                np.matmul(group_of(errors, g, groups), rows[g], out=product.reshape(len(errors), -1))
+                compiled.scattered(product, out, n, band.start, g * channels, *window)
 
     threads.run(task, len(dy))
 
@@ -161,7 +186,10 @@ def _errors(dy: Array, where: Array | None) -> Array:
     if where is None:
         return dy.reshape(-1, dy.shape[3])
     errors = threads.scratch("errors", dy.shape, dy.dtype)
-    keep(dy, positive(where), errors)
+    if compiled.available and dy.flags.c_contiguous and where.flags.c_contiguous:
+        compiled.where_positive(dy, where, errors)
+    else:
+        keep(dy, positive(where), errors)
     return errors.reshape(-1, dy.shape[3])
 
 

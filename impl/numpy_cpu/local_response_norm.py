@@ -9,8 +9,8 @@ taken afresh for each channel (a sliding sum would lose small channels beside la
 
 import numpy as np
 
-from impl.numpy_cpu import threads
-from impl.numpy_cpu.arrays import Array, Pullback, check_images, check_same
+from impl.numpy_cpu import compiled, threads
+from impl.numpy_cpu.arrays import Array, Pullback, check_images, check_same, empty, nhwc
 from impl.numpy_cpu.elementwise import apply
 
 
@@ -23,6 +23,8 @@ def local_response_norm(x: Array, *, window: int, kappa: float, alpha: float, be
     if window < 1:
         raise ValueError(f"window must be at least 1 channel, got {window}")
     below, above = (window - 1) // 2, window // 2
+    if compiled.available:
+        return _compiled(x, below, above, kappa, alpha, beta)
     scale, offset = x.dtype.type(alpha), x.dtype.type(kappa)
 
     def denominator(x: Array) -> Array:
@@ -52,6 +54,23 @@ def local_response_norm(x: Array, *, window: int, kappa: float, alpha: float, be
         return (apply(backward, x, dy),)
 
     return apply(forward, x), pullback
+
+
+def _compiled(x: Array, below: int, above: int, kappa: float, alpha: float, beta: float) -> tuple[Array, Pullback]:
+    """The block by the compiled loops."""
+    y = empty(x.shape, x.dtype)
+    images, out = compiled.contiguous(x), nhwc(y)
+    constants = (below, above, kappa, alpha, beta)
+    threads.run(lambda n: compiled.normalized(images, out, n, *constants), len(x))
+
+    def pullback(dy: Array) -> tuple[Array]:
+        check_same(dy, x.shape, x.dtype, "dy")
+        dx = empty(x.shape, x.dtype)
+        errors, gradient = compiled.contiguous(dy), nhwc(dx)
+        threads.run(lambda n: compiled.to_normalized(images, errors, gradient, n, *constants), len(x))
+        return (dx,)
+
+    return y, pullback
 
 
 def _channel_sums(a: Array, below: int, above: int) -> Array:

@@ -4,14 +4,14 @@
 
 The padding counts as -inf, NaN propagates, and the gradient goes to the first maximum in row-major order (of a window
 with NaN: to its first NaN). Memory is ordered (N, H, W, C); an image is walked in bands of output rows that fit a
-cache, each band in one strided pass per tap of the window.
+cache, each band in one strided pass per tap of the window; with Numba, in one pass for all.
 """
 
 import functools
 
 import numpy as np
 
-from impl.numpy_cpu import threads
+from impl.numpy_cpu import compiled, threads
 from impl.numpy_cpu.arrays import Array, Pullback, check_images, check_same, empty, nhwc
 from impl.numpy_cpu.masks import keep
 from impl.numpy_cpu.windows import Axis, Padding, Pair, pool_axes
@@ -30,6 +30,8 @@ def max_pool2d(
     check_images(x)
     vertical, horizontal = pool_axes(x.shape, window, stride, padding, ceil_mode)
     y = empty((*x.shape[:2], vertical.out, horizontal.out), x.dtype)
+    if compiled.available:
+        return y, _compiled(x, y, vertical, horizontal)
     images, out = nhwc(x), nhwc(y)
     rows = max(1, BAND // max(1, x.shape[1] * x.shape[3] * vertical.stride))
     bands = [_band(vertical, p, min(p + rows, vertical.out)) for p in range(0, vertical.out, rows)]
@@ -58,6 +60,23 @@ def max_pool2d(
         return (dx,)
 
     return y, pullback
+
+
+def _compiled(x: Array, y: Array, vertical: Axis, horizontal: Axis) -> Pullback:
+    """Writes the maxima to y by the compiled loops, and returns the pullback."""
+    images, out = compiled.contiguous(x), nhwc(y)
+    axes = (vertical, horizontal)
+    window = [(axes[0].taps, axes[1].taps), (axes[0].stride, axes[1].stride), (axes[0].before, axes[1].before)]
+    threads.run(lambda n: compiled.maxima(images, out, n, *window), len(x))
+
+    def pullback(dy: Array) -> tuple[Array]:
+        check_same(dy, y.shape, x.dtype, "dy")
+        dx = empty(x.shape, x.dtype)
+        errors, gradient = compiled.contiguous(dy), nhwc(dx)
+        threads.run(lambda n: compiled.to_maxima(images, out, errors, gradient, n, *window), len(x))
+        return (dx,)
+
+    return pullback
 
 
 def _band(axis: Axis, first: int, last: int) -> tuple[slice, slice, Axis]:

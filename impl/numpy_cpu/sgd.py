@@ -13,9 +13,9 @@ from impl.numpy_cpu.arrays import Array, check_same
 BLOCK = 1 << 15  # elements
 
 
-def prepare(w: Array) -> Array:
-    """A copy of a parameter in the memory order the blocks like best: filters (K, C, R, S) as K, R, S, C."""
-    return w.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) if w.ndim == 4 else w.copy()
+def prepare(a: Array) -> Array:
+    """A copy in the memory order the blocks like best: filters (K, C, R, S) as K, R, S, C, maps as N, H, W, C."""
+    return a.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) if a.ndim == 4 else a.copy()
 
 
 def sgd(w: Array, v: Array, dw: Array, *, lr: float, momentum: float, weight_decay: float) -> None:
