@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mcnbench import ROOT, runfile
+from tests.calling import command, python
 
 README = (ROOT / "README.md").read_text()
 TEN_LINES = re.search(r"## Check your own blocks in ten lines.*?```python\n(.*?)```", README, re.DOTALL)
@@ -29,19 +30,7 @@ def relu(x, *, slope):
 
 
 def check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(folder, "-m", "mcnbench", "check", *arguments)
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return command(folder, "check", *arguments)
 
 
 def test_the_ten_lines_of_the_readme_hold(tmp_path: Path) -> None:
@@ -117,7 +106,7 @@ def test_pytest_runs_the_suite_directly(tmp_path: Path) -> None:
     (tmp_path / "my_blocks.py").write_text(LAST_COLUMN)
     options = ["--backend", "my_blocks.py", "--block", "relu", "--property", "exact", "--property", "shape"]
     folder = str(ROOT / "suites" / "properties")
-    found = run(
+    found = python(
         tmp_path, "-m", "pytest", folder, *options, "--dtype", "float32", "--examples", "20", "-p", "no:cacheprovider"
     )
     assert found.returncode == 1, found.stdout
@@ -143,14 +132,8 @@ def test_the_script_of_a_violation_in_a_convolution_runs_alone(tmp_path: Path) -
     assert verdict.script is not None
     script = tmp_path / "alone.py"
     script.write_text(verdict.script)
-    shown = subprocess.run(
-        [sys.executable, str(script)],
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=True,
-    )
+    shown = python(tmp_path, str(script))
+    assert shown.returncode == 0, shown.stderr
     got, right = (
         np.array(re.findall(r"-?\d\.\d+(?:e-?\d+)?", part), float) for part in shown.stdout.split("should be")[:2]
     )
