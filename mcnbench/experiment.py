@@ -6,13 +6,11 @@ line gives replaces them. Raises BadInput with the file and the key for everythi
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from mcnbench import ROOT
+from mcnbench import ROOT, toml_file
 from mcnbench.errors import BadInput, unknown
 
 FOLDER = ROOT / "configs" / "experiments"
@@ -20,25 +18,14 @@ FOLDER = ROOT / "configs" / "experiments"
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def names() -> list[str]:
+def names() -> tuple[str, ...]:
     """The experiments that come with mcnbench."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return toml_file.names(FOLDER)
 
 
 def load(name: str) -> tuple[str, dict[str, Any]]:
     """The name of an experiment and the content of its file, given its name or the path of a TOML file."""
-    if not name.endswith(".toml"):
-        if name not in names():
-            raise unknown("experiment", name, names())
-        path = FOLDER / f"{name}.toml"
-    else:
-        path = Path(name)
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise BadInput(f"cannot read experiment '{path}': {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"experiment '{path}' is not TOML: {error}") from error
+    path, content = toml_file.load("experiment", name, FOLDER)
     if not isinstance(content.get("kind"), str):
         raise BadInput(f"experiment '{path}' has no 'kind'; wanted a line such as kind = \"training-speed\"")
     return path.stem, content

@@ -7,17 +7,14 @@ Every value has one name: "images", "labels", a layer's name for its output, "co
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from pathlib import Path
 from typing import Any
 
-from mcnbench import ROOT, blocks
+from mcnbench import ROOT, blocks, toml_file
 from mcnbench.arrays import Pair, Shape
-from mcnbench.errors import BadInput, unknown
 
 FOLDER = ROOT / "configs" / "networks"
 
@@ -132,7 +129,7 @@ def free_shapes(layer: Layer, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 def names() -> tuple[str, ...]:
     """The networks that come with mcnbench."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    return toml_file.names(FOLDER)
 
 
 def load(name: str, image_size: Pair | None = None) -> Network:
@@ -141,16 +138,7 @@ def load(name: str, image_size: Pair | None = None) -> Network:
     `image_size`, (height, width), takes the place of the network's own."""
     from mcnbench.network_file import parse  # which needs the classes above
 
-    given_path = name.endswith(".toml")
-    if not given_path and name not in names():
-        raise unknown("network", name, names())
-    path = Path(name) if given_path else FOLDER / f"{name}.toml"
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"network file '{path}' cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"network file '{path}' is not TOML: {error}") from error
+    path, data = toml_file.load("network", name, FOLDER)
     if image_size is not None and isinstance(data.get("input"), list):
         data["input"][1:] = image_size
-    return parse(data, path.stem, where=f"'{path}'" if given_path else f"network '{name}'")
+    return parse(data, path.stem, where=f"'{path}'" if toml_file.is_path(name) else f"network '{name}'")

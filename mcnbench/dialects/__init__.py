@@ -7,14 +7,12 @@ cannot say is refused with `Inexpressible`, never approximated.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mcnbench import ROOT
+from mcnbench import ROOT, toml_file
 from mcnbench.errors import BadInput, unknown
 
 FOLDER = ROOT / "configs" / "dialects"
@@ -96,21 +94,12 @@ SECTIONS: Mapping[str, type[Section]] = {
 
 def names() -> tuple[str, ...]:
     """The dialects that come with mcnbench."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    return toml_file.names(FOLDER)
 
 
 def load(name: str) -> Dialect:
     """The dialect of that name, or in the TOML file at that path; raises BadInput for what is wrong."""
-    given_path = name.endswith(".toml")
-    if not given_path and name not in names():
-        raise unknown("dialect", name, names())
-    path = Path(name) if given_path else FOLDER / f"{name}.toml"
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"dialect file '{path}' cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"dialect file '{path}' is not TOML: {error}") from error
+    _, data = toml_file.load("dialect", name, FOLDER)
     return parse(data, f"dialect '{name}'")
 
 

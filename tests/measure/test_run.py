@@ -103,7 +103,7 @@ def test_nothing_measured_is_not_success(mcnbench: Mcnbench, experiment: Path, f
     [
         (["run"], 2, r"which experiment\? known: .*training-speed"),
         (["run", "trainingspeed"], 2, "unknown experiment 'trainingspeed'; did you mean 'training-speed'"),
-        (["run", "none.toml"], 2, "cannot read experiment 'none.toml'"),
+        (["run", "none.toml"], 2, "experiment file 'none.toml' cannot be read"),
         (["run", "training-speed", "-n", "alxnet"], 2, "unknown network 'alxnet'; did you mean 'alexnet'"),
         (["run", "training-speed", "-b", "nunpy"], 2, "unknown backend 'nunpy'; did you mean 'numpy'"),
         (["run", "training-speed", "-b", "none.py"], 2, "backend file 'none.py' does not exist"),
