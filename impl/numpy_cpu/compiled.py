@@ -37,7 +37,8 @@ def contiguous(x: Array) -> Array:
 
 
 def _compiled(kinds: str) -> Callable[[Loop], Loop]:
-    """For float32 and float64, each argument of a kind: array read (r) or written (w), real (f), int (i), pair (p)."""
+    """For float32 and float64. Kinds of arguments: array read (r) or written (w), with one axis read (1) or written (2),
+    real (f), int (i), pair (p)."""
     if not available:
         return lambda loop: loop
 
@@ -47,6 +48,8 @@ def _compiled(kinds: str) -> Callable[[Loop], Loop]:
         by_kind = {
             "r": types.Array(dtype, 4, "C", readonly=True),
             "w": types.Array(dtype, 4, "C"),
+            "1": types.Array(dtype, 1, "C", readonly=True),
+            "2": types.Array(dtype, 1, "C"),
             "f": dtype,
             "i": types.intp,
             "p": types.UniTuple(types.intp, 2),
@@ -195,3 +198,14 @@ def scattered(
                     pixel = out[n, i, j, channel : channel + summand.size]
                     for c in range(summand.size):
                         pixel[c] += summand[c]
+
+
+@_compiled("221fff")
+def updated(w: Array, v: Array, dw: Array, lr: Any, momentum: Any, weight_decay: Any) -> None:
+    """One step of stochastic gradient descent, see sgd.py."""
+    for i in range(w.size):
+        change = momentum * v[i] + dw[i]
+        if weight_decay:
+            change += weight_decay * w[i]
+        v[i] = change
+        w[i] -= lr * change

@@ -7,7 +7,7 @@ The arrays are walked once, in blocks that fit the cache. Filters are best kept 
 
 import numpy as np
 
-from impl.numpy_cpu import threads
+from impl.numpy_cpu import compiled, threads
 from impl.numpy_cpu.arrays import Array, check_same
 
 BLOCK = 1 << 15  # elements
@@ -28,6 +28,9 @@ def sgd(w: Array, v: Array, dw: Array, *, lr: float, momentum: float, weight_dec
 
     def task(i: int) -> None:
         w, v, dw = (a[i * BLOCK : (i + 1) * BLOCK] for a in flat)
+        if compiled.available:
+            compiled.updated(w, v, dw, rate, keep, decay)
+            return
         change = threads.scratch("change", w.shape, w.dtype)
         np.multiply(v, keep, out=v)
         np.add(v, dw, out=v)
