@@ -37,8 +37,8 @@ def contiguous(x: Array) -> Array:
 
 
 def _compiled(kinds: str) -> Callable[[Loop], Loop]:
-    """For float32 and float64. Kinds of arguments: array read (r) or written (w), with one axis read (1) or written (2),
-    real (f), int (i), pair (p)."""
+    """For float32 and float64. Kinds of arguments: array read (r) or written (w), with one axis (1, 2), real (f),
+    int (i), pair (p)."""
     if not available:
         return lambda loop: loop
 
