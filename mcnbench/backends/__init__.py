@@ -139,6 +139,15 @@ def load(name: str) -> Backend:
     raise unknown("backend", name, {*KNOWN, *installed})
 
 
+def receipt(name: str) -> str:
+    """What the backend of that name says of itself; raises BadInput also when it cannot run here."""
+    backend = load(name)
+    try:
+        return backend.version()
+    except Exception as error:  # whatever the backend raises is the reason
+        raise BadInput(f"backend '{name}' cannot run here: {error}") from error
+
+
 def refuse_missing(name: str) -> None:
     """Raises BadInput if that is a known backend whose package is not installed, and says which extra brings it."""
     extra = EXTRAS.get(name.partition("@")[0])

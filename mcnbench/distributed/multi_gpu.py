@@ -32,14 +32,6 @@ from mcnbench.measure.judging import Judge
 from mcnbench.measure.process import Worker
 from mcnbench.measure.progress import Report
 from mcnbench.measure.settings import some_time
-from mcnbench.measure.training_speed import (
-    END_SECONDS,
-    LIMIT_SECONDS,
-    NOT_REACHED,
-    START_SECONDS,
-    WORKER_BYTES,
-    refuse_another_machine,
-)
 from reports import schema
 from reports.runfile import RunFile
 
@@ -79,7 +71,7 @@ def resume(begun: RunFile, given: dict[str, Any]) -> None:
     groups = [group for group in every if not _complete(group, begun, settings)]
     if not groups:
         raise NothingDone(f"nothing left to run: '{begun.path}' has all of its {len(every)} networks and backends")
-    refuse_another_machine(begun)
+    surroundings.refuse_another_machine(begun)
     if "budget" in given:
         settings.budget = some_time(duration.seconds(given["budget"]))
     else:
@@ -140,10 +132,7 @@ def _groups(settings: Settings) -> list[Group]:
 def _refuse(settings: Settings, groups: list[Group]) -> None:
     """Raises BadInput for what the ranks would all fail of, before there is a file."""
     for backend in settings.backends:
-        try:
-            backends.load(backend).version()
-        except Exception as error:  # whatever the backend raises is the reason
-            raise BadInput(f"backend '{backend}' cannot run here: {error}") from error
+        backends.receipt(backend)
     available = machine.memory_available()
     for group in groups:
         training.refuse_without_loss(group.network)
@@ -151,7 +140,7 @@ def _refuse(settings: Settings, groups: list[Group]) -> None:
         needed = 0
         for workers in settings.workers:
             mine = min(group.sub_batch, shares(group.batch, workers)[0].stop)
-            needed += workers * (group.network.step_bytes(mine) + WORKER_BYTES)
+            needed += workers * (group.network.step_bytes(mine) + surroundings.WORKER_BYTES)
         if settings.device == "cpu" and needed > available:
             raise BadInput(
                 f"{group.network.name} with {' and '.join(map(str, settings.workers))} workers needs about "
@@ -180,11 +169,11 @@ def _measure(
     began: float,
 ) -> None:
     """Visits every group once, then again where the efficiency is least known, until the budget is spent."""
-    found = judge.limit(settings.threads, LIMIT_SECONDS, settings.device)
+    found = judge.limit(settings.threads, surroundings.LIMIT_SECONDS, settings.device)
     rate = found["flops_per_second"]
     writer.write(schema.Limit(device=settings.device, dtype=settings.dtype, threads=settings.threads, **found))
     predicted = {group.name: _predicted_seconds(group, settings, rate) for group in groups}
-    budget = Budget(settings.budget - END_SECONDS - (time.monotonic() - began), predicted)
+    budget = Budget(settings.budget - surroundings.END_SECONDS - (time.monotonic() - began), predicted)
     report.say(
         f"{len(groups)} group{'s' * (len(groups) > 1)} of {', '.join(map(str, settings.workers))} workers with "
         f"{settings.threads} thread{'s' * (settings.threads > 1)} each"
@@ -215,7 +204,7 @@ def _measure(
         report.done(_summary(group, done[group.name]), budget.left())
 
     def leave_out(group: Group) -> None:
-        conductor.leave_out(group, launches.get(group.name, 0), NOT_REACHED)
+        conductor.leave_out(group, launches.get(group.name, 0), surroundings.NOT_REACHED)
 
     missing = budget.spend(groups, visit, leave_out, lambda: _widths(done, settings))
     if missing:
@@ -227,7 +216,9 @@ def _measure(
 def _predicted_seconds(group: Group, settings: Settings, rate: float) -> float:
     """Of the shortest visit: starting, two checks, warm-up, two rounds, and steps alone, at half the machine's rate."""
     step = group.network.flops(group.batch) / (0.5 * rate)
-    return START_SECONDS + sum(START_SECONDS + (3 + ROUNDS) * step / n for n in settings.workers)
+    return surroundings.START_SECONDS + sum(
+        surroundings.START_SECONDS + (3 + ROUNDS) * step / n for n in settings.workers
+    )
 
 
 def _widths(done: Mapping[str, list[schema.Measurement]], settings: Settings) -> dict[str, float]:

@@ -74,10 +74,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     fewer = {"repeats": 3, "batch": 8} if quick else {}
     settings = experiment.check(Settings, {**content, **fewer, "name": name, **given}, f"experiment '{name}'")
     runfile.refuse_existing(path)
-    try:
-        receipt = backends.load("cudnn").version()
-    except RuntimeError as error:
-        raise BadInput(f"backend 'cudnn' cannot run here: {error}") from error
+    receipt = backends.receipt("cudnn")
     first = runfile.first_line(KIND, settings.model_dump(), {"cudnn": receipt}, {"device": device.state()})
     found: list[schema.Measurement] = []
     with runfile.Writer.create(path, first) as writer:

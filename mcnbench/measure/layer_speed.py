@@ -34,7 +34,6 @@ from reports import schema
 from reports.runfile import RunFile
 
 KIND = "layer-speed"
-LIMIT_SECONDS = 2.0
 SECONDS_A_TURN = 0.02
 """Short layers are timed several times a turn, so that a turn is not over before the caches are warm."""
 
@@ -90,8 +89,12 @@ def resume(begun: RunFile, given: dict[str, Any]) -> None:
 
 def _measure(settings: Settings, crew: Crew, start: Any, writer: runfile.Writer, report: Report) -> None:
     with start() as worker:
-        limit = worker.ask("limit", settings.time_limit, threads=settings.threads, seconds=LIMIT_SECONDS, device="cpu")
-        limit |= worker.ask("memory_limit", settings.time_limit, threads=settings.threads, seconds=LIMIT_SECONDS / 4)
+        limit = worker.ask(
+            "limit", settings.time_limit, threads=settings.threads, seconds=surroundings.LIMIT_SECONDS, device="cpu"
+        )
+        limit |= worker.ask(
+            "memory_limit", settings.time_limit, threads=settings.threads, seconds=surroundings.LIMIT_SECONDS / 4
+        )
     writer.write(schema.Limit(device="cpu", dtype=settings.dtype, threads=settings.threads, **limit))
     product, memory = limit["flops_per_second"] / 1e9, limit["bytes_per_second"] / 1e9
     report.say(f"matrix products reach {product:.0f} GFLOP/s, copies of large arrays {memory:.0f} GB/s")

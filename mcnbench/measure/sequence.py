@@ -43,10 +43,7 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     settings = experiment.check(Settings, {**content, "name": name, **given}, f"experiment '{name}'")
     runfile.refuse_existing(path)
     for backend in settings.needs:
-        try:
-            backends.load(backend).version()
-        except RuntimeError as error:
-            raise BadInput(f"backend '{backend}' cannot run here: {error}") from error
+        backends.receipt(backend)
     first = runfile.first_line(KIND, settings.model_dump(), about={"device": device.state()})
     codes = []
     with runfile.Writer.create(path, first) as writer:

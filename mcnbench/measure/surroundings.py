@@ -14,10 +14,25 @@ from typing import Any
 import click
 
 from mcnbench import machine, runfile
-from mcnbench.errors import NothingDone
+from mcnbench.errors import BadInput, NothingDone
 from mcnbench.measure import environment
 from mcnbench.measure.progress import Report
 from reports import schema
+from reports.runfile import RunFile
+
+WORKER_BYTES = 400 * 2**20
+"""What an interpreter with a framework holds before any network."""
+
+START_SECONDS = 6.0
+"""Of starting the workers of a case, before anything was measured here."""
+
+LIMIT_SECONDS = 2.0
+"""Of measuring the machine's limit."""
+
+END_SECONDS = 2.0
+"""Of reading the run file again and printing the table."""
+
+NOT_REACHED = "not measured: the budget did not suffice"
 
 
 def first_line(kind: str, workers: environment.Environment, threads: int, settings: dict[str, Any]) -> schema.Run:
@@ -52,6 +67,17 @@ def interruptible(path: Path) -> Iterator[None]:
         kept = f"; go on with: mcnbench run --resume {shlex.quote(str(path))}" if path.exists() else ""
         click.echo(f"mcnbench: interrupted{kept}", err=True)
         sys.exit(130)
+
+
+def refuse_another_machine(begun: RunFile) -> None:
+    """Samples of two machines, or of two versions, in one file would be compared with each other."""
+    here = {**machine.versions(), "cpu": machine.cpu_model(), "git commit": machine.git().get("commit")}
+    there = {**begun.run.versions, "cpu": begun.run.machine.get("cpu"), "git commit": begun.run.git.get("commit")}
+    for name, value in here.items():
+        if there.get(name) != value:
+            raise BadInput(
+                f"'{begun.path}' was begun with {name} {there.get(name)}, but here it is {value}; start a new run"
+            )
 
 
 def conclude(path: Path, good: Iterable[bool], what: str = "case") -> None:

@@ -33,18 +33,8 @@ from reports.statistics import estimate
 
 KIND = "training-speed"
 
-WORKER_BYTES = 400 * 2**20
-"""What an interpreter with a framework holds before any network."""
-
-START_SECONDS, CHECK_SECONDS = 6.0, 4.0
-"""Of starting the workers of a case, and of checking them once, before anything was measured here."""
-
-LIMIT_SECONDS = 2.0
-
-END_SECONDS = 2.0
-"""Of reading the run file again and printing the table."""
-
-NOT_REACHED = "not measured: the budget did not suffice"
+CHECK_SECONDS = 4.0
+"""Of checking the workers of a case once, before anything was measured here."""
 
 
 def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, path: Path) -> None:
@@ -73,7 +63,7 @@ def resume(begun: RunFile, given: dict[str, Any]) -> None:
     cases = [case for case in every if not _complete(case, begun, settings)]
     if not cases:
         raise NothingDone(f"nothing left to run: '{begun.path}' has all of its {len(every)} cases")
-    refuse_another_machine(begun)
+    surroundings.refuse_another_machine(begun)
     if "budget" in given:
         settings.budget = some_time(duration.seconds(given["budget"]))
     else:
@@ -119,7 +109,7 @@ def _refuse_too_large(settings: Settings, cases: list[Case]) -> None:
         return
     available = machine.memory_available()
     for case in cases:
-        needed = len(settings.backends) * (case.network.step_bytes(case.batch) + WORKER_BYTES)
+        needed = len(settings.backends) * (case.network.step_bytes(case.batch) + surroundings.WORKER_BYTES)
         if needed > available:
             raise BadInput(
                 f"{case.network.name} at batch {case.batch} needs about {needed / machine.GIB:.1f} GiB of memory for "
@@ -151,11 +141,11 @@ def _measure(
     began: float,
 ) -> None:
     """Visits every case once, then again where it is least known, until the budget is spent."""
-    found = judge.limit(settings.threads, LIMIT_SECONDS, settings.device)
+    found = judge.limit(settings.threads, surroundings.LIMIT_SECONDS, settings.device)
     rate = found["flops_per_second"]
     writer.write(schema.Limit(device=settings.device, dtype=settings.dtype, threads=settings.threads, **found))
     predicted = {case.name: _predicted_seconds(case, len(settings.backends), rate) for case in cases}
-    budget = Budget(settings.budget - END_SECONDS - (time.monotonic() - began), predicted)
+    budget = Budget(settings.budget - surroundings.END_SECONDS - (time.monotonic() - began), predicted)
     report.say(
         f"{len(cases)} network{'s' * (len(cases) > 1)} on {', '.join(settings.backends)}, {settings.threads} threads; "
         f"matrix products reach {rate / 1e9:.0f} GFLOP/s"
@@ -185,7 +175,7 @@ def _measure(
         report.done(_summary(case, done[case.name], settings.peer), budget.left())
 
     def leave_out(case: Case) -> None:
-        driver.leave_out(case, launches.get(case.name, 0), NOT_REACHED)
+        driver.leave_out(case, launches.get(case.name, 0), surroundings.NOT_REACHED)
 
     missing = budget.spend(cases, visit, leave_out, lambda: _widths(done, settings))
     if missing:
@@ -197,7 +187,7 @@ def _measure(
 def _predicted_seconds(case: Case, backends: int, rate: float) -> float:
     """Of the shortest visit: starting and two checks, and warm-up and two rounds at half the machine's rate."""
     steps = backends * (2 + ROUNDS) * case.flops / (0.5 * rate)
-    return START_SECONDS + 2 * CHECK_SECONDS + steps
+    return surroundings.START_SECONDS + 2 * CHECK_SECONDS + steps
 
 
 def _widths(done: Mapping[str, list[schema.Measurement]], settings: Settings) -> dict[str, float]:
@@ -233,20 +223,11 @@ def _summary(case: Case, measurements: list[schema.Measurement], peer: str) -> s
 def _complete(case: Case, begun: RunFile, settings: Settings) -> bool:
     """Whether every backend has a result of the case in the file; a failure is a result."""
     found = {
-        m.backend for m in begun.measurements if m.case == case.name and not m.interrupted and m.error != NOT_REACHED
+        m.backend
+        for m in begun.measurements
+        if m.case == case.name and not m.interrupted and m.error != surroundings.NOT_REACHED
     }
     return found.issuperset(settings.backends)
-
-
-def refuse_another_machine(begun: RunFile) -> None:
-    """Samples of two machines, or of two versions, in one file would be compared with each other."""
-    here = {**machine.versions(), "cpu": machine.cpu_model(), "git commit": machine.git().get("commit")}
-    there = {**begun.run.versions, "cpu": begun.run.machine.get("cpu"), "git commit": begun.run.git.get("commit")}
-    for name, value in here.items():
-        if there.get(name) != value:
-            raise BadInput(
-                f"'{begun.path}' was begun with {name} {there.get(name)}, but here it is {value}; start a new run"
-            )
 
 
 def _conclude(path: Path, peer: str) -> None:
