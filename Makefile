@@ -35,6 +35,7 @@ format: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,numba]'
+	$(BIN)/python -c 'import impl.numpy_cpu'  # compiles its loops, which are kept
 	touch $@
 
 clean:

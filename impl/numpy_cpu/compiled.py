@@ -57,8 +57,16 @@ def _compiled(kinds: str) -> Callable[[Loop], Loop]:
         return types.void(*(by_kind[kind] for kind in kinds))
 
     signatures = [signature(types.float32), signature(types.float64)]
-    jit: Any = numba.njit(signatures, nogil=True, cache=True, error_model="numpy")
-    compiled: Callable[[Loop], Loop] = jit
+    options = {"nogil": True, "error_model": "numpy"}
+
+    def compiled(loop: Loop) -> Loop:
+        jit: Any = numba.njit
+        try:
+            kept: Loop = jit(signatures, cache=True, **options)(loop)
+        except RuntimeError:  # there is no folder that it could be kept in
+            kept = jit(signatures, **options)(loop)
+        return kept
+
     return compiled
 
 

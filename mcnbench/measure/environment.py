@@ -23,6 +23,12 @@ CHANGES_KERNELS = (
     "ONEDNN_*",
     "ATEN_*",
     "NPY_*",
+    "NUMBA_CPU_*",
+    "NUMBA_DISABLE_*",
+    "NUMBA_ENABLE_*",
+    "NUMBA_LOOP_VECTORIZE",
+    "NUMBA_OPT",
+    "NUMBA_SLP_VECTORIZE",
     "NUMEXPR_*",
     "VECLIB_*",
 )

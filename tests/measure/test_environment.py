@@ -23,6 +23,7 @@ HOME = {"PATH": "/bin", "HOME": "/root", "CUDA_VISIBLE_DEVICES": "0"}
         "THP_MEM_ALLOC_ENABLE",
         "ONEDNN_MAX_CPU_ISA",
         "NPY_DISABLE_CPU_FEATURES",
+        "NUMBA_DISABLE_JIT",
     ],
 )
 def test_a_variable_that_changes_kernels_is_removed_and_recorded(name: str) -> None:
