@@ -17,7 +17,9 @@ import torch.nn.functional as F
 from mcnbench.arrays import Array, Shape, pair, sides
 from mcnbench.blocks import conv2d
 from mcnbench.bounds import Precision, certain, convolution_coefficient
-from mcnbench.step_check import Followers, Judging, Part
+from mcnbench.network import Layer
+from mcnbench.recording import Part
+from mcnbench.step_check import Followers, Judging
 
 Tensor = torch.Tensor
 
@@ -28,7 +30,7 @@ SAMPLE = 1 << 16  # elements by which it is judged whether the factors of a sum 
 def check_conv2d(
     judging: Judging,
     inputs: Sequence[Array | None],
-    options: conv2d.Options,
+    layer: Layer,
     y: Array,
     dy: Tensor,
     gradients: Sequence[Array | None],
@@ -36,24 +38,26 @@ def check_conv2d(
     precision: Precision,
     part: Part,
 ) -> None:
-    """Compares y with relu etc. of the convolution of (x, w, b), and the gradients (those that are there) with dy's.
+    """Compares y with relu etc. of the layer's convolution of (x, w, b), and the gradients (those there) with dy's.
 
     dy (N, K, P, Q), float64, arrives at the convolution itself. Of ungrouped filters, a part of the filters' y and dw
     and a part of the channels' dx are enough.
     """
+    options: conv2d.Options = layer.options
     x, w, b = inputs
     assert x is not None
     assert w is not None
     dx, dw, db = gradients
     terms = conv2d.terms([x.shape, w.shape, None if b is None else b.shape], options)
-    factors = {"y": (x, w), "dx": (dy.numpy(), w), "dw": (dy.numpy(), x), "db": (dy.numpy(),)}
+    filters, channels = part.of(layer, len(w), x.shape[1])
+    some_x, some_w, some_dy = _some(x), _some(w[filters]), _some(dy.numpy())
+    factors = {"y": (some_x, some_w), "dx": (some_dy, some_w), "dw": (some_dy, some_x), "db": (some_dy,)}
     bounds = {name: _Bound(terms[name], precision, factors[name]) for name in terms}
     for name in ("dx", "dw", "db"):
         bounds[name].coefficient += 2 * followers.roundings * precision.u
     x64, xabs = _double(x), bounds["y"].magnitude(x)
     dyabs = bounds["dx"].magnitude(dy.numpy())
     conv = Convolution(options)
-    filters, channels = (part.of(n) if options.groups == 1 else slice(0, n) for n in (len(w), x.shape[1]))
     for some in slices(conv, x.shape, w, filters):
         w64, wabs = _double(w[some]), bounds["y"].magnitude(w[some])
         b64, babs = (None, None) if b is None else (_double(b[some]), bounds["y"].magnitude(b[some]))
@@ -84,7 +88,7 @@ class _Bound:
         self._doubled = precision.u <= 2.0**-53  # the oracle is no more exact than what is judged
         # Sums in float32 may have lost as much as the second factor restores.
         self._factor = 2.0 if self._doubled else 1 + 2 * float(certain(n, 2.0**-24))
-        self.coefficient = float(convolution_coefficient(n, precision, *map(_some, factors)))
+        self.coefficient = float(convolution_coefficient(n, precision, *factors))
 
     def magnitude(self, a: Array) -> Tensor:
         """|a| in the arithmetic in which the absolute values are summed."""

@@ -56,32 +56,35 @@ Gradient = Outer | Float64
 
 @dataclass(frozen=True)
 class Reference:
-    """The gradients in float64 of each parameter, and PyTorch's relative errors."""
+    """The gradients in float64 of each parameter, and PyTorch's relative errors, if they were asked for."""
 
     gradients: Mapping[str, Gradient]
     torch_errors: Mapping[str, float]
 
 
-def reference(network: Network, values: Mapping[str, Array], share: float = 1.0) -> Reference:
-    """The step on these images, labels, masks and parameters; `share` as for relative_error."""
-    peer = _torch_gradients(network, values)
+def reference(network: Network, values: Mapping[str, Array], share: float = 1.0, *, peer: bool = True) -> Reference:
+    """The step on these images, labels, masks and parameters; `share` as for relative_error. `peer`: PyTorch's, too."""
+    torchs = _torch_gradients(network, values) if peer else {}
     exact: dict[str, Gradient] = {}
     errors: dict[str, float] = {}
 
     def keep(name: str, gradient: Gradient) -> None:
         exact[name] = gradient
-        errors[name] = relative_error(peer.pop(name), gradient, share)
+        if peer:
+            errors[name] = relative_error(torchs.pop(name), gradient, share)
 
     units = executor.units(network, ORACLES)
     executor.sweep(network, units, values, np.float64(1 / len(values[IMAGES])), keep)
     order = list(network.parameters)
-    return Reference({name: exact[name] for name in order}, {name: errors[name] for name in order})
+    return Reference({name: exact[name] for name in order}, errors)
 
 
-def with_decisions(network: Network, recorded: Recorded, values: Mapping[str, Array]) -> dict[str, float]:
-    """The relative errors of the recorded gradients, to a float64 step that takes the recorded step's decisions: what
-    each ReLU let through, which element each maximum is. So no kink lies between the two, and small errors stay small.
-    """
+def with_decisions(
+    network: Network, recorded: Recorded, values: Mapping[str, Array], rows: Mapping[str, slice]
+) -> dict[str, float]:
+    """The relative errors of the recorded gradients (in those rows, where named) to a float64 step that takes the
+    recorded step's decisions: what each ReLU let through, which element each maximum is. So no kink lies between the
+    two, and small errors stay small."""
     outputs = {layer.name: recorded[run[-1].name] for run in recorded.runs for layer in run}
     errors: dict[str, float] = {}
     units = []
@@ -95,19 +98,22 @@ def with_decisions(network: Network, recorded: Recorded, values: Mapping[str, Ar
     start = np.float64(1 / len(values[IMAGES]))
 
     def compare(name: str, gradient: Gradient) -> None:
-        errors[name] = relative_error(recorded[f"{name}/dw"], gradient)
+        errors[name] = relative_error(recorded[f"{name}/dw"], gradient, rows=rows.get(name))
 
     executor.sweep(network, units, values, start, compare)
     return errors
 
 
-def relative_error(got: Array, exact: Gradient, share: float = 1.0) -> float:
-    """In the L2 norm; a part at a time, so that large weights are not copied. Of large ones that share of the parts."""
+def relative_error(got: Array, exact: Gradient, share: float = 1.0, rows: slice | None = None) -> float:
+    """In the L2 norm; a part at a time, so that large weights are not copied. Of large ones that share of the parts, or
+    those rows."""
     difference = size = 0.0
     step = max(1, len(got) * (1 << 20) // max(1, got.size))
-    for low in range(0, len(got), step * round(1 / share)):
-        part = torch.from_numpy(exact[low : low + step])
-        difference += float((torch.from_numpy(got[low : low + step]) - part).square_().sum())
+    first, end = (0, len(got)) if rows is None else (rows.start, rows.stop)
+    for low in range(first, end, step * (round(1 / share) if rows is None else 1)):
+        high = min(low + step, end)
+        part = torch.from_numpy(exact[low:high])
+        difference += float((torch.from_numpy(got[low:high]) - part).square_().sum())
         size += float(part.square().sum())
     return sqrt(difference / size) if size else (0.0 if difference == 0 else float("inf"))
 

@@ -56,19 +56,6 @@ class WrongShape(Exception):
     """What a step computed has not the shape that it must have."""
 
 
-class Part:
-    """Which part of a convolution is judged: a run of filters and of channels that begins anywhere."""
-
-    def __init__(self, share: float, seed: int) -> None:
-        self._share, self._rng = share, np.random.default_rng(seed)
-
-    def of(self, count: int) -> slice:
-        """That part of so many, at least one of them."""
-        size = min(count, max(1, round(count * self._share)))
-        low = int(self._rng.integers(count - size, endpoint=True))
-        return slice(low, low + size)
-
-
 class Judging:
     """Compares the outputs of a run of layers, slice by slice, and keeps the worst of each. With a normwise factor,
     meant for convolutions, every element is held to that many times the largest bound of its map."""

@@ -26,14 +26,15 @@ from mcnbench import blocks, executor
 from mcnbench.arrays import Array, Float64, Shape
 from mcnbench.bounds import PRECISIONS, Precision, coefficient
 from mcnbench.network import IMAGES, LABELS, Layer, Network
-from mcnbench.recording import Recorded, record, sampled
+from mcnbench.recording import Part, Recorded, record, sampled
+from mcnbench.training import initial_parameters
 from reports.schema import Verdict, Verified
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mcnbench.reference_step import Reference
-    from mcnbench.step_check import Check, Followers, Judging, Part
+    from mcnbench.step_check import Check, Followers, Judging
 
 __all__ = ["GradientError", "Verification", "judge", "record"]
 
@@ -47,7 +48,8 @@ class GradientError:
 
     parameter: str
     ours: float
-    torch: float
+    torch: float | None
+    """None in a sparsely recorded step, of which it is not computed."""
     same_decisions: float | None = None
     """Ours to a float64 step with the same decisions of ReLU and maxima; computed where `ours` is large."""
 
@@ -75,15 +77,14 @@ class Verification:
 
     @property
     def error_multiple(self) -> float | None:
-        """The median over the parameters of our gradient's error over PyTorch's; None if the whole was not judged.
+        """The median over the parameters of our gradient's error over PyTorch's; None if that is not known.
 
         One ReLU on the other side of its kink, here or there, moves the gradients of all layers before it by far more
         than rounding does; they are left out, unless none would be left.
         """
-        if not self.gradients:
-            return None
-        rounded = [g for g in self.gradients if max(g.ours, g.torch) < LEAST_OF_A_KINK] or self.gradients
-        return median(g.ours / g.torch if g.torch else (inf if g.ours else 1.0) for g in rounded)
+        both = [(g.ours, g.torch) for g in self.gradients if g.torch is not None]
+        rounded = [pair for pair in both if max(pair) < LEAST_OF_A_KINK] or both
+        return median(a / b if b else (inf if a else 1.0) for a, b in rounded) if both else None
 
     def verified(self) -> Verified:
         """For the run file, as the verdict before the timed loop."""
@@ -94,17 +95,18 @@ class Verification:
 
 def judge(network: Network, folder: Path, *, whole: bool = True, share: float = 1.0) -> Verification:
     """Judges the step that `record` wrote to `folder`; where `whole` is false layer by layer only, at half the cost.
-    Of the filters and channels of each convolution that share is judged; which, is drawn from the images. Of the whole
-    step's largest gradients it is that share, too."""
-    from mcnbench.step_check import Part, WrongShape
+    Of the filters and channels of each convolution that share (of a sparse record: the share recorded) is judged,
+    drawn from the images. Of the whole step's largest gradients it is that share, too."""
+    from mcnbench.step_check import WrongShape
 
     recorded = Recorded(network, folder)
     precision = PRECISIONS[recorded.precision]
+    share = recorded.sparse or share
     try:
-        part = Part(share, crc32(np.ascontiguousarray(recorded[IMAGES]).tobytes()))
+        part = Part(share, recorded[IMAGES])
         checks = (*_layers(network, recorded, precision, part), *_sums(network, recorded, precision))
         checks += tuple(_updates(network, recorded, precision))
-        gradients = _whole_step(network, recorded, share) if whole else ()
+        gradients = _whole_step(network, recorded, share, part) if whole else ()
     except WrongShape as error:
         return Verification("VIOLATED", str(error), (), ())
     wrong = sorted((c for c in checks if not c.ratio <= 1), key=lambda c: c.ratio, reverse=True)
@@ -137,7 +139,7 @@ def _layers(network: Network, recorded: Recorded, precision: Precision, part: Pa
         inputs = [None if a is None else _value(network, recorded, a) for a in first.arguments]
         gradients = [recorded.gradient(run, i) if executor.wanted(a) else None for i, a in enumerate(first.arguments)]
         if first.block == "conv2d":
-            check_conv2d(judging, inputs, first.options, y, before, gradients, followers, precision, part)
+            check_conv2d(judging, inputs, first, y, before, gradients, followers, precision, part)
         else:
             _check_block(judging, first, inputs, y, before.numpy(), gradients, followers, precision)
         found += judging.checks()
@@ -200,7 +202,7 @@ def _updates(network: Network, recorded: Recorded, precision: Precision) -> list
     u, eta = precision.u, precision.eta
     found: list[Check] = []
     for name in network.parameters:
-        w, dw = (sampled(recorded[f"{name}/{kind}"]).astype(np.float64) for kind in ("w", "dw"))
+        w, dw = (recorded.sampled(f"{name}/{kind}").astype(np.float64) for kind in ("w", "dw"))
         v = recorded[f"{name}/v"].astype(np.float64)
         decay = network.weight_decay if name.endswith(".w") else 0.0
         v_new = network.momentum * v + (dw + decay * w)
@@ -220,21 +222,30 @@ _last: dict[tuple[object, ...], Reference] = {}
 """The last step's reference: backends that take the same step are judged one after the other."""
 
 
-def _whole_step(network: Network, recorded: Recorded, share: float) -> tuple[GradientError, ...]:
+def _whole_step(network: Network, recorded: Recorded, share: float, part: Part) -> tuple[GradientError, ...]:
     from mcnbench.reference_step import reference, relative_error, with_decisions
 
-    names = (IMAGES, LABELS, *network.dropout, *network.parameters)
-    values = {name: _value(network, recorded, name) for name in names if name in network.parameters or name in recorded}
-    key = (network.name, network.layers, share, *(_digest(array) for array in values.values()))
+    values = {name: recorded[name] for name in (IMAGES, LABELS, *network.dropout) if name in recorded}
+    start = recorded.initial if recorded.sparse else [_digest(recorded[f"{name}/w"]) for name in network.parameters]
+    key = (network.name, network.layers, share, str(start), *map(_digest, values.values()))
     if key not in _last:
         _last.clear()
-        _last[key] = reference(network, values, share)
+        _last[key] = reference(network, values | _parameters(network, recorded), share, peer=recorded.sparse is None)
     exact, torch_errors = _last[key].gradients, _last[key].torch_errors
-    errors = {name: relative_error(recorded[f"{name}/dw"], gradient, share) for name, gradient in exact.items()}
+    rows = recorded.rows(part)
+    errors = {name: relative_error(recorded[f"{name}/dw"], g, share, rows.get(name)) for name, g in exact.items()}
     decided: Mapping[str, float] = {}
     if not max(errors.values()) <= LARGEST_GRADIENT_ERROR:
-        decided = with_decisions(network, recorded, values)
-    return tuple(GradientError(name, errors[name], torch_errors[name], decided.get(name)) for name in errors)
+        decided = with_decisions(network, recorded, values | _parameters(network, recorded), rows)
+    return tuple(GradientError(name, errors[name], torch_errors.get(name), decided.get(name)) for name in errors)
+
+
+def _parameters(network: Network, recorded: Recorded) -> dict[str, Array]:
+    """Before the step; drawn again where not all of them were recorded."""
+    if not recorded.sparse:
+        return {name: recorded[f"{name}/w"] for name in network.parameters}
+    assert recorded.initial is not None, "of later steps than the first, all parameters must be recorded"
+    return initial_parameters(network, **recorded.initial)
 
 
 def _digest(array: Array) -> tuple[Shape, int, int]:

@@ -64,7 +64,7 @@ def table(network: Network, found: Verification) -> str:
         names = "+".join(blocks.get(name, "") for name in layers.split("+"))
         rows.append([layers, names, *(_ratio(ratios[o]) if o in ratios else "" for o in outputs)])
     gradients = [["gradient of the whole step", "relative L2 error", "PyTorch's"]]
-    gradients += [[g.parameter, f"{g.ours:.2e}", f"{g.torch:.2e}"] for g in found.gradients]
+    gradients += [[g.parameter, f"{g.ours:.2e}", "" if g.torch is None else f"{g.torch:.2e}"] for g in found.gradients]
     multiple = found.error_multiple
     verdict = f"{found.verdict}: worst error / bound {_ratio(found.error_ratio)}" + (
         f", error multiple against PyTorch float32 {multiple:.2f}" if multiple is not None else ""

@@ -58,6 +58,10 @@ class Crew:
         taken, self._ready = self._ready, []
         return taken
 
+    def keep(self, members: list[Member]) -> None:
+        """Takes workers back, for the next visit to use as they are."""
+        self._ready = members
+
     def __enter__(self) -> Self:
         return self
 

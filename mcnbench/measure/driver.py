@@ -8,7 +8,9 @@ What a worker does wrong ends that worker, becomes the error of its measurement,
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +31,9 @@ from mcnbench.measure.progress import Report
 from mcnbench.measure.rounds import in_rounds
 from mcnbench.network import Network
 from reports import schema
+
+IN_MEMORY = "/dev/shm"
+"""A folder whose files are in memory, on Linux."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,12 @@ class Driver:
             seconds, done = in_rounds(contestants, turn, self._known, self.budget, order, closing)
             for contestant in _alive(contestants):
                 self._attempt(contestant, self._peak)
-            self.crew.prepare()
+            if not self.check.hasty:
+                self.crew.prepare()
             self._verify(case, _alive(contestants), fresh=True)
+            if self.check.hasty and all(contestant.verified.holds for contestant in contestants):
+                stack.pop_all()
+                self.crew.keep([contestant.member for contestant in contestants])
         measurements = [contestant.measurement() for contestant in contestants]
         for measurement in measurements:
             self.writer.write(measurement)
@@ -174,7 +183,7 @@ class Driver:
         """Holds every worker's step on a small batch to the bounds; a wrong or failing worker goes no further.
         One step is judged while the next is recorded."""
         again = " again" if fresh else ""
-        with tempfile.TemporaryDirectory(prefix="mcnbench-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="mcnbench-", dir=self._place(case)) as scratch:
             recorded = []
             for number, contestant in enumerate(contestants):
                 self._doing(case, f"checking {contestant.launch.backend}{again}")
@@ -185,7 +194,13 @@ class Driver:
                     continue
                 try:
                     self._ask(
-                        contestant, "record", folder=str(folder), seed=self.seed + 1 + fresh, images=self.check.images
+                        contestant,
+                        "record",
+                        folder=str(folder),
+                        seed=self.seed + 1 + fresh,
+                        images=self.check.images,
+                        share=self.check.share,
+                        sparse=self.check.hasty,
                     )
                 except WorkerFailed as error:
                     contestant.error = str(error)
@@ -196,6 +211,13 @@ class Driver:
             for contestant in recorded:
                 contestant.conclude(self.judge.receive(), fresh)
             self.judge.rest()
+
+    def _place(self, case: Case) -> str | None:
+        """Where steps are recorded. Of a hasty check in memory, if there is room: a disk that is still being written to
+        takes seconds to delete from."""
+        needed = len(self.backends) * case.network.step_bytes(self.check.images) // 2
+        roomy = self.check.hasty and os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > needed
+        return IN_MEMORY if roomy else None
 
     def _warm_up(self, contestant: Contestant) -> None:
         contestant.warmup = self._ask(contestant, "warm_up")["ns"]

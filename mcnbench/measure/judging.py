@@ -31,8 +31,10 @@ class Check(BaseModel):
     share: float = Field(default=1.0, gt=0, le=1)
     """Of the filters and channels of each convolution, drawn anew for each check."""
     hasty: bool = False
-    """Whether the check after the timing leaves out the whole step against float64, and variants (memory formats) are
-    tried while other workers are checked, so that which one is taken is less sure."""
+    """Whether time is saved where it costs the least certainty: the check after the timing leaves out the whole step
+    against float64; the one before takes the initial parameters for it, as weights and their gradients are recorded
+    only where they are judged, and without PyTorch's error beside ours; variants (memory formats) are tried while other
+    workers are checked, so that which one is taken is less sure; and workers that were right are used again."""
 
 
 class Judge:

@@ -57,14 +57,18 @@ class Work:
         self, network_name: str, batch: int, dtype: str, seed: int, images: str | None, variant: str | None
     ) -> dict[str, Any]:
         """Makes the network and its inputs; of a backend's variants (memory formats) takes the given or faster one."""
+        vars(self).pop("_trainer", None)  # of the visit before, whose memory the new one can use
+        gc.unfreeze()
+        gc.enable()
+        gc.collect()
         self._trainer = Trainer(
             timed_network(network_name), self._backend, batch, dtype=dtype, seed=seed, images=images, variant=variant
         )
         return {"variant": self._trainer.variant, "tried": self._trainer.tried}
 
-    def record(self, folder: str, seed: int, images: int) -> dict[str, Any]:
+    def record(self, folder: str, seed: int, images: int, share: float = 1.0, sparse: bool = False) -> dict[str, Any]:
         """Takes a step on a few fresh images and keeps what it computed in the folder, for the harness to judge."""
-        verification.record(self._trainer, Path(folder), seed=seed, batch=images)
+        verification.record(self._trainer, Path(folder), seed=seed, batch=images, share=share, sparse=sparse)
         return {}
 
     def judge(self, network_name: str, folder: str, whole: bool, share: float) -> dict[str, Any]:

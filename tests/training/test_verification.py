@@ -243,6 +243,77 @@ def test_planted_faults_are_found(fault: str, chain: Network, altered: Callable[
     assert (layers, output) in {(c.layers, c.output) for c in found.checks if c.ratio > 1}
 
 
+ONE_IMAGE_HIDES = "y of the first image for all"
+
+
+def hasty(network: Network, backend: Backend, folder: Path) -> list[Verification]:
+    """As a hasty check does: one image, a tenth of each convolution, sparsely recorded; the whole step before only."""
+    trainer, found = Trainer(network, backend, 2, seed=1), []
+    for place in (folder / "before", folder / "after"):
+        place.mkdir()
+        record(trainer, place, seed=2 + len(found), batch=1, share=0.1, sparse=True)
+        found.append(judge(network, place, whole=not found, share=0.1))
+        trainer.step()
+    return found
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - {ONE_IMAGE_HIDES}))
+def test_a_hasty_check_finds_the_planted_faults_too(
+    fault: str, chain: Network, altered: Callable[..., Backend], tmp_path: Path
+) -> None:
+    found = hasty(chain, altered(**FAULTS[fault][0]), tmp_path)
+    assert "VIOLATED" in [f.verdict for f in found]
+    assert any("error / bound" in (f.message or "") for f in found)
+
+
+@pytest.mark.parametrize("which", ["chain", "graph"])
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_sparse_record_is_judged_as_a_full_one(
+    which: str, backend: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    network = request.getfixturevalue(which)
+    found = []
+    for sparse in (False, True):
+        folder = tmp_path / str(sparse)
+        folder.mkdir()
+        trainer = Trainer(network, mcnbench.backend(backend), 2, seed=1, variant="contiguous")
+        record(trainer, folder, seed=2, share=0.25, sparse=sparse)
+        found.append(judge(network, folder, share=0.25))
+    full, part = found
+    assert (part.verdict, part.message) == ("HOLDS", None)
+    ratios, all_ratios = ({(c.layers, c.output): c.ratio for c in checks} for checks in (part.checks, full.checks))
+    assert ratios == pytest.approx(all_ratios)
+    assert {g.parameter for g in part.gradients} == set(network.parameters)
+    assert max(g.ours for g in part.gradients) < 1e-5
+    assert part.error_multiple is None
+
+
+@pytest.mark.parametrize("wrong", ["parameters", "filter"])
+def test_the_whole_step_of_a_sparse_record_begins_with_the_initial_parameters(
+    wrong: str, chain: Network, altered: Callable[..., Backend], tmp_path: Path
+) -> None:
+    """What no layer by itself can show: other parameters, and a filter that this part of the layer does not include."""
+
+    def one_filter(y: Array) -> Array:
+        return y if y.shape[1] != 8 else y * np.where(np.arange(8) == 3, 2, 1).astype(y.dtype)[:, None, None]
+
+    backend = altered() if wrong == "parameters" else altered(conv2d=changed(conv2d, y=one_filter), fused={})
+    trainer = Trainer(chain, backend, 2, seed=1)
+    if wrong == "parameters":
+        trainer._steps.parameters["conv1.w"] *= np.float32(1.1)
+    messages = set()
+    for seed in range(2, 8):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        trainer = Trainer(chain, backend, 2, seed=1) if wrong == "filter" else trainer
+        trainer.steps_taken = 0
+        record(trainer, folder, seed=seed, share=0.1, sparse=True)
+        found = judge(chain, folder, share=0.1)
+        assert found.verdict == "VIOLATED"
+        messages.add(" in the whole step is off by " in (found.message or ""))
+    assert True in messages
+
+
 def test_the_message_says_where(chain: Network, altered: Callable[..., Backend], tmp_path: Path) -> None:
     wrong = changed(numpy_cpu.max_pool2d, y=put(np.nan, 1, 3, 1, 1))
     found = verify(chain, altered(max_pool2d=wrong), tmp_path, steps=0)
@@ -338,7 +409,7 @@ def test_other_decisions_of_relu_and_maxima_are_no_error(chain: Network, tmp_pat
     values = {name: recorded[name] for name in names} | {p: recorded[f"{p}/w"] for p in chain.parameters}
     # Moved so far that many a kink lies between the step as recorded and the one in float64.
     values["images"] = values["images"] + np.random.default_rng(0).standard_normal((2, 4, 19, 17), np.float32)
-    plain, decided = reference(chain, values), with_decisions(chain, recorded, values)
+    plain, decided = reference(chain, values), with_decisions(chain, recorded, values, {})
     for name in ("conv1.w", "conv2.w"):
         assert decided[name] < 0.7 * relative_error(recorded[f"{name}/dw"], plain.gradients[name]), name
 
