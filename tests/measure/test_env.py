@@ -42,7 +42,9 @@ def test_each_oddity_is_said(change: dict[str, object], says: str) -> None:
     assert says in sentence
 
 
-def test_what_is_recorded_is_what_the_system_says() -> None:
+def test_what_is_recorded_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):
+        monkeypatch.delenv(variable, raising=False)  # nproc obeys them
     found = machine.describe()
     assert found["cores_allowed"] == int(subprocess.run(["nproc"], capture_output=True, text=True, check=True).stdout)
     total = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
