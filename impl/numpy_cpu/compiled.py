@@ -112,6 +112,15 @@ def to_maxima(x: Array, y: Array, dy: Array, dx: Array, n: int, taps: Pair, stri
                         left_over[c] = 0 if met else error
 
 
+@_compiled("12")
+def _window_sums(padded: Array, sums: Array) -> None:
+    """Writes the sum of each window of as many values as ``padded`` is longer, and one, to ``sums``."""
+    sums[:] = padded[: sums.size]
+    for k in range(1, padded.size - sums.size + 1):
+        for c in range(sums.size):
+            sums[c] += padded[k + c]
+
+
 @_compiled("rwiiifff")
 def normalized(x: Array, y: Array, n: int, below: int, above: int, kappa: Any, alpha: Any, beta: Any) -> None:
     """Writes x / (kappa + alpha * sum over channels c-below .. c+above of x^2)^beta to y."""
@@ -122,10 +131,7 @@ def normalized(x: Array, y: Array, n: int, below: int, above: int, kappa: Any, a
             pixel, out = x[n, i, j], y[n, i, j]
             for c in range(channels):
                 squares[below + c] = pixel[c] * pixel[c]
-            out[:] = squares[:channels]
-            for k in range(1, below + above + 1):
-                for c in range(channels):
-                    out[c] += squares[k + c]
+            _window_sums(squares, out)
             if beta == 0.75:
                 for c in range(channels):
                     root = np.sqrt(kappa + alpha * out[c])
@@ -150,10 +156,7 @@ def to_normalized(
             pixel, error, out = x[n, i, j], dy[n, i, j], dx[n, i, j]
             for c in range(channels):
                 squares[below + c] = pixel[c] * pixel[c]
-            sums[:] = squares[:channels]
-            for k in range(1, below + above + 1):
-                for c in range(channels):
-                    sums[c] += squares[k + c]
+            _window_sums(squares, sums)
             if beta == 0.75:
                 for c in range(channels):
                     sums[c] = kappa + alpha * sums[c]
@@ -165,10 +168,7 @@ def to_normalized(
                     out[c] = error[c] * sums[c] ** -beta
             for c in range(channels):
                 terms[above + c] = out[c] * pixel[c] / sums[c]
-            sums[:] = terms[:channels]
-            for k in range(1, below + above + 1):
-                for c in range(channels):
-                    sums[c] += terms[k + c]
+            _window_sums(terms, sums)
             for c in range(channels):
                 out[c] -= factor * pixel[c] * sums[c]
 
