@@ -19,6 +19,8 @@ class Member:
     backend: str
     worker: Worker
     answer: dict[str, Any] | None = None
+    ahead: str | None = None
+    """The case that it was told to build before its visit; the answer is to be received."""
 
     def hello(self, limit: float) -> dict[str, Any]:
         """What the worker says of its backend; raises WorkerFailed if it cannot use it."""

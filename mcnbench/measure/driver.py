@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -81,6 +81,8 @@ class Driver:
     report: Report
     variants: dict[tuple[str, str], str] = field(default_factory=dict)
     """The faster variant (memory format) of a backend on a case, once tried."""
+    coming: Mapping[str, Case] = field(default_factory=dict)
+    """The case that is visited after the one of that name: workers begin to build it while a hasty check is judged."""
 
     def visit(self, case: Case, launch: int) -> list[schema.Measurement]:
         """Measures the case once more; returns, and writes, one measurement for each backend."""
@@ -165,9 +167,24 @@ class Driver:
         contestant.launch = contestant.launch.model_copy(update={"receipt": answer["receipt"]})
 
     def _begin_to_build(self, case: Case, contestant: Contestant) -> None:
+        ahead, contestant.member.ahead = contestant.member.ahead, None
+        if ahead not in (None, case.name):
+            with suppress(WorkerFailed):
+                contestant.worker.receive(self.time_limit)
+        if ahead != case.name:
+            self._send_build(case, contestant)
+        contestant.building = True
+
+    def _build_ahead(self, contestant: Contestant) -> None:
+        following = self.coming.get(contestant.launch.case)
+        if following is not None:
+            with suppress(WorkerFailed):  # the next visit finds that it is dead
+                self._send_build(following, contestant)
+                contestant.member.ahead = following.name
+
+    def _send_build(self, case: Case, contestant: Contestant) -> None:
         variant = self.variants.get((case.name, contestant.launch.backend))
         contestant.worker.send("build", **case.build, variant=variant)
-        contestant.building = True
 
     def _built(self, case: Case, contestant: Contestant) -> None:
         if not contestant.building:
@@ -181,36 +198,47 @@ class Driver:
 
     def _verify(self, case: Case, contestants: list[Contestant], fresh: bool) -> None:
         """Holds every worker's step on a small batch to the bounds; a wrong or failing worker goes no further.
-        One step is judged while the next is recorded."""
+        One step is judged while the next is recorded. After a hasty check they build what comes next meanwhile."""
         again = " again" if fresh else ""
         with tempfile.TemporaryDirectory(prefix="mcnbench-", dir=self._place(case)) as scratch:
             recorded = []
-            for number, contestant in enumerate(contestants):
+            places = [(contestant, Path(scratch, str(i))) for i, contestant in enumerate(contestants)]
+            together = places if fresh and self.check.hasty else []
+            for contestant, folder in together:
+                self._begin_to_record(contestant, folder, fresh)
+            for contestant, folder in places:
                 self._doing(case, f"checking {contestant.launch.backend}{again}")
-                folder = Path(scratch, str(number))
-                folder.mkdir()
                 self._attempt(contestant, partial(self._built, case))
                 if contestant.error is not None:
                     continue
                 try:
-                    self._ask(
-                        contestant,
-                        "record",
-                        folder=str(folder),
-                        seed=self.seed + 1 + fresh,
-                        images=self.check.images,
-                        share=self.check.share,
-                        sparse=self.check.hasty,
-                    )
+                    if not together:
+                        self._begin_to_record(contestant, folder, fresh)
+                    contestant.worker.receive(self.time_limit)
                 except WorkerFailed as error:
                     contestant.error = str(error)
                     contestant.conclude(schema.Verified(before="ERROR", message=str(error)), fresh)
                     continue
                 self.judge.send(case.build["network_name"], folder, whole=not (fresh and self.check.hasty))
                 recorded.append(contestant)
+                if fresh and self.check.hasty:
+                    self._build_ahead(contestant)
             for contestant in recorded:
                 contestant.conclude(self.judge.receive(), fresh)
             self.judge.rest()
+
+    def _begin_to_record(self, contestant: Contestant, folder: Path, fresh: bool) -> None:
+        folder.mkdir()
+        check = self.check
+        with suppress(WorkerFailed):  # whoever receives the answer finds that it is dead
+            contestant.worker.send(
+                "record",
+                folder=str(folder),
+                seed=self.seed + 1 + fresh,
+                images=check.images,
+                share=check.share,
+                sparse=check.hasty,
+            )
 
     def _place(self, case: Case) -> str | None:
         """Where steps are recorded. Of a hasty check in memory, if there is room: a disk that is still being written to

@@ -121,9 +121,12 @@ def _refuse_too_large(settings: Settings, cases: list[Case]) -> None:
 @contextmanager
 def _staff(settings: Settings, workers: environment.Environment) -> Iterator[tuple[Crew, Judge]]:
     """The judge, and the first worker of every backend: an unknown or broken one is refused before there is a file."""
-    start = partial(Worker, workers.variables, surroundings.cores(settings.threads))
+    cores = surroundings.cores(settings.threads)
+    start = partial(Worker, workers.variables, cores)
+    # The judge shares the cores with workers that build or record: its threads must not wait by spinning.
+    start_judge = partial(Worker, {**workers.variables, "OMP_WAIT_POLICY": "passive"}, cores)
     with (
-        Judge(start, settings.threads, settings.time_limit, settings.check.share) as judge,
+        Judge(start_judge, settings.threads, settings.time_limit, settings.check.share) as judge,
         Crew(settings.backends, start, settings.threads) as crew,
     ):
         crew.check(settings.time_limit)
@@ -151,6 +154,7 @@ def _measure(
         f"matrix products reach {rate / 1e9:.0f} GFLOP/s"
     )
     done: dict[str, list[schema.Measurement]] = {case.name: [] for case in cases}
+    coming = {case.name: following for case, following in itertools.pairwise(cases)}
     driver = Driver(
         backends=settings.backends,
         crew=crew,
@@ -166,12 +170,14 @@ def _measure(
         writer=writer,
         budget=budget,
         report=report,
+        coming=coming,
     )
 
     def visit(case: Case) -> None:
         launch = launches.get(case.name, 0)
         launches[case.name] = launch + 1
         done[case.name] += driver.visit(case, launch)
+        coming.pop(case.name, None)
         report.done(_summary(case, done[case.name], settings.peer), budget.left())
 
     def leave_out(case: Case) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,39 @@ RUN = schema.Run(experiment="t", command="", started=runfile.now(), machine={}, 
 
 ALL = Check()
 
+LATE = '''
+"""NumPy's convolution and update, of which one goes wrong after the first step."""
+
+from impl import numpy_cpu
+from impl.numpy_cpu import max_pool2d, prepare, relu, set_threads, softmax_log_loss
+
+calls = 0
+
+
+def version():
+    return "late"
+
+
+def conv2d(*inputs, **options):
+    global calls
+    calls += 1
+    y, pullback = numpy_cpu.conv2d(*inputs, **options)
+    late = calls > 2  # the tiny network has two
+    if late and "{fault}" == "y":
+        y = y * y.dtype.type(1.01)
+
+    def changed(dy):
+        dx, dw, db = pullback(dy)
+        return (dx, dw * dw.dtype.type(1.01), db) if late and "{fault}" == "gradient" else (dx, dw, db)
+
+    return y, changed
+
+
+def sgd(w, v, dw, *, lr, momentum, weight_decay):
+    if not (calls > 2 and "{fault}" == "update"):
+        numpy_cpu.sgd(w, v, dw, lr=lr, momentum=momentum, weight_decay=weight_decay)
+'''
+
 LATER = 4  # the ReLU is called once for the check and once a step, so this is in the warm-up or the rounds
 
 
@@ -47,17 +81,26 @@ def judge(start: Callable[[], Worker]) -> Iterator[Judge]:
 
 @pytest.fixture
 def visit(tmp_path: Path, tiny: str, start: Callable[[], Worker], judge: Judge) -> Iterator[Visit]:
-    """Visits a tiny case with these backends; the first is the peer. Returns the measurements by backend."""
+    """Visits a tiny case with these backends; the first is the peer. Returns the measurements by backend. At another
+    batch it is another case; of several cases, one after the other, the last one's measurements are returned."""
     net = network.load(tiny)
-    build = {"network_name": tiny, "batch": 4, "dtype": "float32", "seed": 0, "images": None}
-    case = Case("t/tiny", net, 4, net.flops(4), build)
+
+    def of(batch: int) -> Case:
+        build = {"network_name": tiny, "batch": batch, "dtype": "float32", "seed": 0, "images": None}
+        return Case(f"t/tiny/{batch}", net, batch, net.flops(batch), build)
+
     with runfile.Writer.create(tmp_path / "run.jsonl", RUN) as writer:
 
         def run(
-            *backends: str, seconds: float = 1.0, time_limit: float = 20.0, check: Check = ALL
+            *backends: str,
+            seconds: float = 1.0,
+            time_limit: float = 20.0,
+            check: Check = ALL,
+            batches: tuple[int, ...] = (4,),
+            start: Callable[[], Worker] = start,
         ) -> dict[str, schema.Measurement]:
-            budget = Budget(seconds, {case.name: 1.0})
-            assert budget.enter(case.name)
+            cases = [of(batch) for batch in batches]
+            budget = Budget(seconds, {case.name: 1.0 for case in cases})
             with Crew(backends, start, threads=1) as crew:
                 driver = Driver(
                     backends=backends,
@@ -74,8 +117,13 @@ def visit(tmp_path: Path, tiny: str, start: Callable[[], Worker], judge: Judge) 
                     writer=writer,
                     budget=budget,
                     report=Report(seconds),
+                    coming={case.name: following for case, following in pairwise(cases)},
                 )
-                return {m.backend: m for m in driver.visit(case, 0)}
+                found: list[schema.Measurement] = []
+                for case in cases:
+                    assert budget.enter(case.name) or found
+                    found = driver.visit(case, 0)
+                return {m.backend: m for m in found}
 
         yield run
 
@@ -168,6 +216,39 @@ def test_a_hasty_check_verifies_twice_too_and_finds_what_is_wrong(visit: Visit, 
     assert (right.before, right.after) == ("HOLDS", "HOLDS")
     assert found[faulty("nothing")].verified.holds
     assert found[faulty("wrong")].verified.before == "VIOLATED"
+
+
+@pytest.mark.parametrize("fault", ["nothing", "wrong"])
+def test_after_a_hasty_check_workers_that_were_right_go_on(
+    fault: str, visit: Visit, faulty: Faulty, start: Callable[[], Worker], tmp_path: Path
+) -> None:
+    """To a case that they built while the judge was busy. If one was wrong, all are new."""
+    started: list[Worker] = []
+
+    def counted() -> Worker:
+        started.append(start())
+        return started[-1]
+
+    hasty = Check(images=1, share=0.5, hasty=True)
+    backends = "numpy", faulty(fault, LATER)
+    found = visit(*backends, check=hasty, batches=(4, 2, 3), start=counted)
+    read = runfile.read(tmp_path / "run.jsonl").measurements
+    assert [(m.batch, m.backend) for m in read] == [(batch, name) for batch in (4, 2, 3) for name in backends]
+    assert all(m.verified.holds and len(m.samples_ns) >= 2 for m in read if m.backend == "numpy")
+    right = fault == "nothing"
+    assert {m.verified.after for m in read if m.backend != "numpy"} == {"HOLDS" if right else "VIOLATED"}
+    assert len(started) == (2 if right else 6)
+    assert found["numpy"].images == 3
+
+
+@pytest.mark.parametrize("fault", ["y", "gradient", "update"])
+def test_a_hasty_check_finds_what_becomes_wrong_while_it_is_timed(fault: str, visit: Visit, tmp_path: Path) -> None:
+    backend = tmp_path / f"late_{fault}.py"
+    backend.write_text(LATE.format(fault=fault))
+    found = visit("numpy", str(backend), check=Check(images=1, share=0.1, hasty=True))
+    assert found["numpy"].verified.holds
+    assert (found[str(backend)].verified.before, found[str(backend)].verified.after) == ("HOLDS", "VIOLATED")
+    assert not found[str(backend)].verified.holds
 
 
 def test_a_backend_without_a_block_of_the_network_is_unsupported(visit: Visit, tmp_path: Path) -> None:
