@@ -80,7 +80,9 @@ def record(
         files[name] = {"file": file, "order": order}
         np.save(folder / file, array.transpose(order))
 
-    taken = trainer.steps_taken
+    initial = None
+    if sparse and not trainer.steps_taken:
+        initial = {"seed": trainer.seed, "dtype": trainer.dtype, "folder": trainer.shared}
     trainer.observed(batch, seed, see)
     manifest = {
         "runs": trainer.runs,
@@ -89,7 +91,7 @@ def record(
         "precision": trainer.backend.precision(trainer.dtype),
         "normwise_factor": trainer.backend.normwise_factor,
         "sparse": share if sparse else None,
-        "initial": None if taken else {"seed": trainer.seed, "dtype": trainer.dtype},
+        "initial": initial,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
@@ -127,7 +129,7 @@ class Recorded:
         self.sparse: float | None = manifest["sparse"]
         """The share of the convolutions of which weights and gradients are there; None if they all are."""
         self.initial: Mapping[str, Any] | None = manifest["initial"]
-        """The seed and dtype of the step's parameters, if they are the initial ones."""
+        """What `initial_parameters` was given for a sparse step's parameters, if they are the initial ones."""
         self._same = gradients_of_parameters(network, self.runs)
 
     def __contains__(self, name: str) -> bool:

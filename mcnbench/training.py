@@ -17,12 +17,15 @@ What a backend may offer beside its blocks; each is used where it is there:
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 from zlib import crc32
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
 from mcnbench import executor
 from mcnbench import images as photographs
@@ -67,17 +70,35 @@ def seeded(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, crc32(name.encode())])
 
 
-def initial_parameters(network: Network, seed: int, dtype: str = "float32") -> dict[str, Array]:
-    """Weights Gaussian of standard deviation 0.01, gains 1, biases 0. The same for every dtype, up to rounding."""
-    made = {}
-    for name, shape in network.parameters.items():
-        if name.endswith(".w"):
-            w = seeded(seed, name).standard_normal(shape, np.float32)
-            w *= np.float32(STD)
-            made[name] = w.astype(dtype, copy=False)
-        else:
-            made[name] = np.full(shape, float(name.endswith(".gain")), dtype)
-    return made
+def initial_parameters(
+    network: Network, seed: int, dtype: str = "float32", folder: str | None = None
+) -> dict[str, Array]:
+    """Weights Gaussian of standard deviation 0.01, gains 1, biases 0. The same for every dtype, up to rounding.
+
+    Of several processes that name the same `folder`, which exists, the first draws them, and all read them there."""
+    if folder is None:
+        return {
+            name: _drawn(name, np.empty(shape, np.float32), seed, dtype) for name, shape in network.parameters.items()
+        }
+    with Path(folder, "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        finished = Path(folder, "finished")
+        if not finished.exists():
+            for name, shape in network.parameters.items():
+                _drawn(name, open_memmap(Path(folder, f"{name}.npy"), "w+", np.float32, shape), seed, "float32")
+            finished.touch()
+    mapped = {name: np.load(Path(folder, f"{name}.npy"), mmap_mode="c") for name in network.parameters}
+    return {name: w.astype(dtype, copy=False) for name, w in mapped.items()}
+
+
+def _drawn(name: str, w: Array, seed: int, dtype: str) -> Array:
+    """Fills w."""
+    if name.endswith(".w"):
+        seeded(seed, name).standard_normal(out=w, dtype=np.float32)
+        w *= np.float32(STD)
+    else:
+        w[:] = float(name.endswith(".gain"))
+    return w.astype(dtype, copy=False)
 
 
 def draw_inputs(
@@ -160,7 +181,8 @@ class Trainer:
 
     `images` is the number of images of a step, `flops` its arithmetic (see `Network.flops`), `variant` the name of the
     backend's own way that is used (None where it has none), `tried` the seconds a step took in each way on a small
-    batch. Raises BadInput for a network without a loss, and for blocks that the backend lacks.
+    batch, `shared` the folder that the initial parameters come from, if any (see initial_parameters). Raises BadInput
+    for a network without a loss, and for blocks that the backend lacks.
     """
 
     def __init__(
@@ -173,12 +195,16 @@ class Trainer:
         seed: int = 0,
         images: str | None = None,
         variant: str | None = None,
+        shared: str | None = None,
     ) -> None:
         refuse_without_loss(network)
         self.network, self.backend, self.dtype, self.seed = network, backend, dtype, seed
         self.images, self.flops = batch, network.flops(batch)
         self.tried: dict[str, float] = {}
-        parameters = initial_parameters(network, seed, dtype)
+        self.shared = shared
+        parameters = initial_parameters(network, seed, dtype, shared)
+        if shared is not None:  # steps shall run in memory of their own
+            parameters = {name: np.array(w) for name, w in parameters.items()}
         variants: Sequence[str] = getattr(backend, "variants", [])
         if variant is None and variants:
             few = draw_inputs(network, max(1, batch // 8), seed, dtype, images)

@@ -66,7 +66,7 @@ class Budget:
             over = max(0.0, self.left() - waiting)
             if self._reserve is None:
                 self._reserve = (1 - FIRST_SHARE) * over
-            length = shortest + max(0.0, over - self._reserve) * shortest / waiting
+            length = shortest * min(1.0, self.left() / waiting) + max(0.0, over - self._reserve) * shortest / waiting
         else:
             length = 2 * shortest  # so that about as much goes into rounds as into starting and verifying
         self._deadline = min(self._entered + length, self._end)

@@ -83,6 +83,8 @@ class Driver:
     """The faster variant (memory format) of a backend on a case, once tried."""
     coming: Mapping[str, Case] = field(default_factory=dict)
     """The case that is visited after the one of that name: workers begin to build it while a hasty check is judged."""
+    _parameters: dict[str, tempfile.TemporaryDirectory[str]] = field(default_factory=dict)
+    """The initial parameters of a case that is being built, which are drawn once for all workers if they fit there."""
 
     def visit(self, case: Case, launch: int) -> list[schema.Measurement]:
         """Measures the case once more; returns, and writes, one measurement for each backend."""
@@ -98,6 +100,8 @@ class Driver:
             self._build(case, contestants)
             began = time.monotonic()
             self._verify(case, _alive(contestants), fresh=False)
+            if drawn := self._parameters.pop(case.name, None):
+                drawn.cleanup()
             closing = time.monotonic() - began
             for contestant in contestants:
                 self.writer.write(contestant.launch)
@@ -184,7 +188,10 @@ class Driver:
 
     def _send_build(self, case: Case, contestant: Contestant) -> None:
         variant = self.variants.get((case.name, contestant.launch.backend))
-        contestant.worker.send("build", **case.build, variant=variant)
+        if case.name not in self._parameters and (place := self._place(case)) is not None:
+            self._parameters[case.name] = tempfile.TemporaryDirectory(prefix="mcnbench-", dir=place)
+        shared = self._parameters[case.name].name if case.name in self._parameters else None
+        contestant.worker.send("build", **case.build, variant=variant, shared=shared)
 
     def _built(self, case: Case, contestant: Contestant) -> None:
         if not contestant.building:
@@ -243,7 +250,7 @@ class Driver:
     def _place(self, case: Case) -> str | None:
         """Where steps are recorded. Of a hasty check in memory, if there is room: a disk that is still being written to
         takes seconds to delete from."""
-        needed = len(self.backends) * case.network.step_bytes(self.check.images) // 2
+        needed = (1 + len(self.backends)) * case.network.step_bytes(self.check.images) // 2
         roomy = self.check.hasty and os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > needed
         return IN_MEMORY if roomy else None
 

@@ -33,8 +33,8 @@ from reports.statistics import estimate
 
 KIND = "training-speed"
 
-CHECK_SECONDS = 4.0
-"""Of checking the workers of a case once, before anything was measured here."""
+CHECK_SECONDS = 4e-8
+"""For each parameter: of checking the workers of a case once, before anything was measured here."""
 
 
 def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, path: Path) -> None:
@@ -144,7 +144,8 @@ def _measure(
     began: float,
 ) -> None:
     """Visits every case once, then again where it is least known, until the budget is spent."""
-    found = judge.limit(settings.threads, surroundings.LIMIT_SECONDS, settings.device)
+    seconds = surroundings.LIMIT_SECONDS / (2 if settings.check.hasty else 1)
+    found = judge.limit(settings.threads, seconds, settings.device)
     rate = found["flops_per_second"]
     writer.write(schema.Limit(device=settings.device, dtype=settings.dtype, threads=settings.threads, **found))
     predicted = {case.name: _predicted_seconds(case, len(settings.backends), rate) for case in cases}
@@ -193,7 +194,7 @@ def _measure(
 def _predicted_seconds(case: Case, backends: int, rate: float) -> float:
     """Of the shortest visit: starting and two checks, and warm-up and two rounds at half the machine's rate."""
     steps = backends * (2 + ROUNDS) * case.flops / (0.5 * rate)
-    return surroundings.START_SECONDS + 2 * CHECK_SECONDS + steps
+    return surroundings.START_SECONDS + 2 * CHECK_SECONDS * case.network.parameter_count + steps
 
 
 def _widths(done: Mapping[str, list[schema.Measurement]], settings: Settings) -> dict[str, float]:

@@ -54,7 +54,14 @@ class Work:
         return {"receipt": receipt, "libraries": machine.blas(), "several": several}
 
     def build(
-        self, network_name: str, batch: int, dtype: str, seed: int, images: str | None, variant: str | None
+        self,
+        network_name: str,
+        batch: int,
+        dtype: str,
+        seed: int,
+        images: str | None,
+        variant: str | None,
+        shared: str | None = None,
     ) -> dict[str, Any]:
         """Makes the network and its inputs; of a backend's variants (memory formats) takes the given or faster one."""
         vars(self).pop("_trainer", None)  # of the visit before, whose memory the new one can use
@@ -62,7 +69,14 @@ class Work:
         gc.enable()
         gc.collect()
         self._trainer = Trainer(
-            timed_network(network_name), self._backend, batch, dtype=dtype, seed=seed, images=images, variant=variant
+            timed_network(network_name),
+            self._backend,
+            batch,
+            dtype=dtype,
+            seed=seed,
+            images=images,
+            variant=variant,
+            shared=shared,
         )
         return {"variant": self._trainer.variant, "tried": self._trainer.tried}
 

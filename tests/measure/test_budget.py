@@ -76,6 +76,13 @@ def test_predictions_that_are_far_too_long_still_spend_the_budget() -> None:
     assert run.now <= 1300
 
 
+def test_where_not_all_fit_the_first_does_not_use_up_the_time_that_it_was_predicted_to_take() -> None:
+    cases = {"small": 1.0, "large": 4.0, "larger": 5.0}
+    simulation = Simulation(53, cases, {"small": 26.0, "large": 34.0, "larger": 38.0})
+    assert simulation.spend() == []
+    assert simulation.rounds["small"] == [5], "in 26 seconds it would have 17"
+
+
 def test_revisits_go_where_the_interval_is_widest_and_end_within_the_budget() -> None:
     run = Simulation(300.0, CASES)
     run.spend({"a": 0.02, "b": 0.30, "c": 0.05})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -126,6 +128,25 @@ def test_parameters_images_and_masks_are_the_same_for_all_and_follow_the_seed(ch
     parameters = initial_parameters(chain, 1)
     assert 0.008 < parameters["fc3.w"].std() < 0.012
     assert not parameters["fc3.b"].any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_initial_parameters_of_one_folder_are_drawn_once(chain: Network, dtype: str, tmp_path: Path) -> None:
+    own = initial_parameters(chain, 1, dtype)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: initial_parameters(chain, 1, dtype, str(tmp_path)), range(4)))
+    for parameters in found:
+        assert {name: (w.dtype, w.tobytes()) for name, w in parameters.items()} == {
+            name: (w.dtype, w.tobytes()) for name, w in own.items()
+        }
+    drawn = (tmp_path / "fc3.w.npy").stat().st_mtime_ns
+    found[0]["fc3.w"] += 1
+    again = initial_parameters(chain, 1, dtype, str(tmp_path))
+    assert np.array_equal(again["fc3.w"], own["fc3.w"])
+    assert (tmp_path / "fc3.w.npy").stat().st_mtime_ns == drawn
+    trainer = Trainer(chain, mcnbench.backend("torch"), 2, seed=1, variant="contiguous", shared=str(tmp_path))
+    trainer.step()
+    assert np.array_equal(initial_parameters(chain, 1, dtype, str(tmp_path))["fc3.w"], own["fc3.w"])
 
 
 def test_runs_that_a_backend_fuses(chain: Network, graph: Network, altered: Callable[..., Backend]) -> None:
