@@ -15,8 +15,9 @@ import numpy as np
 from mcnbench import executor
 from mcnbench.arrays import Array
 from mcnbench.backends import Backend
+from mcnbench.distributed import neighbours
 from mcnbench.distributed.failure import Diverged
-from mcnbench.distributed.reducer import BUCKET_BYTES, Reducer
+from mcnbench.distributed.reducer import BUCKET_BYTES, Reducer, Sums
 from mcnbench.executor import See
 from mcnbench.network import Network
 from mcnbench.training import BlockSteps
@@ -42,7 +43,9 @@ class ParallelBlockSteps:
         progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._own = BlockSteps(network, backend, parameters, dict(pieces[0]))
-        self._alone, self._bucket_bytes, self._progress = alone, bucket_bytes, progress
+        self._bucket_bytes, self._progress = bucket_bytes, progress
+        on_gpu = any(hasattr(w, "__cuda_array_interface__") for w in self._own.parameters.values())
+        self.sums = None if alone else Sums(None if on_gpu else neighbours.met())
         self._total = total
         self._pieces = [self._own.given(piece) for piece in pieces]
         self.sub_batch_ns: list[int] = []
@@ -54,7 +57,7 @@ class ParallelBlockSteps:
 
     def step(self, alone: bool = False) -> None:
         """One whole step; with `alone` as if there were no other rank, which makes the ranks differ."""
-        for name, gradient in self._sums(self._pieces, self._total, alone or self._alone):
+        for name, gradient in self._sums(self._pieces, self._total, alone):
             self._own.update(name, gradient)
         self._own.backend.synchronize()
         self._progress()
@@ -62,10 +65,7 @@ class ParallelBlockSteps:
     def gradients(self, pieces: Sequence[Mapping[str, Array]], total: int, alone: bool = False) -> dict[str, Array]:
         """The gradients of all ranks' images, of which these are this rank's; nothing is updated."""
         given = [self._own.given(piece) for piece in pieces]
-        return {
-            name: self._own.backend.to_numpy(gradient).copy()
-            for name, gradient in self._sums(given, total, alone or self._alone)
-        }
+        return {name: self._own.backend.to_numpy(gradient).copy() for name, gradient in self._sums(given, total, alone)}
 
     def parameters(self) -> dict[str, Array]:
         """As they are now."""
@@ -76,7 +76,7 @@ class ParallelBlockSteps:
         self._own.observed(inputs, see)
 
     def _sums(self, pieces: Sequence[Mapping[str, Any]], total: int, alone: bool) -> Iterator[tuple[str, Any]]:
-        own, reducer = self._own, Reducer(alone, self._bucket_bytes, self._progress)
+        own, reducer = self._own, Reducer(None if alone else self.sums, self._bucket_bytes, self._progress)
         end = own.network.layers[-1].name
         held: dict[str, Any] = {}
         self.sub_batch_ns = []

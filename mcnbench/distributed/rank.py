@@ -93,7 +93,7 @@ class RankWork(Work):
         images: str | None,
         variant: str | None,
     ) -> dict[str, Any]:
-        """Makes the network and this rank's inputs; answers the images of each of its sub-batches."""
+        """Makes the network and this rank's inputs; answers its sub-batches' images, and how sums are made."""
         self._trainer = ParallelTrainer(
             timed_network(network_name),
             self._backend,
@@ -106,7 +106,12 @@ class RankWork(Work):
             variant=variant,
             progress=self._progress.advance,
         )
-        return {"sub_batches": self._trainer.shared_as, "bucket_bytes": self._trainer.bucket_bytes}
+        sums = self._trainer.steps.sums
+        return {
+            "sub_batches": self._trainer.shared_as,
+            "bucket_bytes": self._trainer.bucket_bytes,
+            "sums": None if sums is None else sums.way,
+        }
 
     def follow(self, seed: int, images: int) -> dict[str, Any]:
         """Takes the step that another rank records, so that the parameters remain the same."""
@@ -175,13 +180,15 @@ class RankWork(Work):
         return {}
 
     def _summed(self, sizes: list[int]) -> int:
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        arrays = [torch.zeros(max(1, size // 4), device=device) for size in sizes]
+        sums, on_gpu = self._trainer.steps.sums, dist.get_backend() == "nccl"
+        assert sums is not None, "a process alone has nothing to sum"
+        counts = [max(1, size // 4) for size in sizes]
+        arrays = [torch.zeros(n, device="cuda") if on_gpu else np.zeros(n, np.float32) for n in counts]
         self._meet()
         began = time.perf_counter_ns()
-        for work in [dist.all_reduce(array, async_op=True) for array in arrays]:
+        for work in [sums.start(array) for array in arrays]:
             work.wait()
-        if device == "cuda":
+        if on_gpu:
             torch.cuda.synchronize()
         return time.perf_counter_ns() - began
 

@@ -3,7 +3,7 @@
 Gradients come in the order in which the backward pass completes them, the same on every rank. Small ones are copied
 together into a bucket; one of a bucket's size or more is summed where it lies, in parts of a bucket's size: torch sees
 the memory of the NumPy or CuPy array. Each bucket is looked at for what is not finite, while it is in the caches, and
-handed to an asynchronous all-reduce at once.
+handed at once to an asynchronous all-reduce: torch.distributed's, or on one machine that of neighbours.py.
 """
 
 from __future__ import annotations
@@ -18,9 +18,27 @@ import torch
 import torch.distributed as dist
 from torch.utils.dlpack import from_dlpack
 
-from mcnbench.distributed.failure import Diverged, Lost
+from mcnbench.distributed.failure import Diverged
+from mcnbench.distributed.neighbours import Neighbours, wait
 
 BUCKET_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Sums:
+    """How all ranks sum arrays: those of NumPy by reading each other's memory, if they may, else by the engine."""
+
+    neighbours: Neighbours | None = None
+
+    @property
+    def way(self) -> str:
+        return "the engine's all-reduce" if self.neighbours is None else "reading each other's memory"
+
+    def start(self, flat: Any) -> Any:
+        """Begins to sum a contiguous array in place; returns a handle that waits for it."""
+        if self.neighbours is not None and isinstance(flat, np.ndarray):
+            return self.neighbours.start(flat)
+        return dist.all_reduce(tensor(flat), async_op=True)
 
 
 @dataclass(frozen=True)
@@ -35,11 +53,13 @@ class Waiting:
 class Reducer:
     """Takes each parameter's gradient once, in the same order on every rank; `finish` gives the sums.
 
-    With `alone` nothing is summed: the gradients come out as they went in.
+    Without `sums` nothing is summed: the gradients come out as they went in.
     """
 
-    def __init__(self, alone: bool = False, bucket_bytes: int = BUCKET_BYTES, began: Callable[[], None] = lambda: None):
-        self._alone, self._bucket_bytes, self._began = alone, bucket_bytes, began
+    def __init__(
+        self, sums: Sums | None, bucket_bytes: int = BUCKET_BYTES, began: Callable[[], None] = lambda: None
+    ) -> None:
+        self._sums, self._bucket_bytes, self._began = sums, bucket_bytes, began
         self._small: list[tuple[str, Any]] = []
         self._small_bytes = 0
         self._waiting: list[Waiting] = []
@@ -73,7 +93,7 @@ class Reducer:
         for bucket in waiting:
             for work in bucket.works:
                 if work is not None:
-                    _wait(work)
+                    wait(work)
             yield from zip(bucket.names, bucket.arrays, strict=True)
 
     def _flush(self) -> None:
@@ -103,7 +123,7 @@ class Reducer:
         else:
             self._squares.append((names, square))  # looked at in the end, as the device has yet to compute it
         self._began()
-        return None if self._alone else dist.all_reduce(tensor(flat), async_op=True)
+        return None if self._sums is None else self._sums.start(flat)
 
 
 def tensor(array: Any) -> torch.Tensor:
@@ -128,13 +148,6 @@ def _order(array: Any) -> tuple[int, ...]:
     """Axes of size 1 have any stride, so that they do not count: the order must be the same on every rank."""
     strides = [-stride if size > 1 else 0 for size, stride in zip(array.shape, array.strides, strict=True)]
     return tuple(int(i) for i in np.argsort(strides, kind="stable"))
-
-
-def _wait(work: Any) -> None:
-    try:
-        work.wait()
-    except RuntimeError as error:
-        raise Lost(error) from error
 
 
 def _check(names: tuple[str, ...], finite: bool) -> None:

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from mcnbench.arrays import Array
 from mcnbench.backends.torch.training import TorchSteps
 from mcnbench.distributed.failure import Diverged, Lost, from_engine
+from mcnbench.distributed.reducer import Sums
 from mcnbench.executor import See
 from mcnbench.network import Network
 
@@ -60,6 +61,7 @@ class ParallelTorchSteps:
         self._total, self._progress, self._device = total, progress, device
         self._module = Trained(self._own)
         self._several: Any = None
+        self.sums = None if alone else Sums()
         if not alone:
             self._several = torch.nn.parallel.DistributedDataParallel(self._module, gradient_as_bucket_view=True)
         for p in self._module.held:

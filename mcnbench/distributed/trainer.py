@@ -11,6 +11,7 @@ from mcnbench import executor, training
 from mcnbench.arrays import Array
 from mcnbench.backends import Backend
 from mcnbench.distributed import reducer
+from mcnbench.distributed.reducer import Sums
 from mcnbench.distributed.shares import cut, shares, sub_batches
 from mcnbench.executor import See
 from mcnbench.network import Network
@@ -22,6 +23,8 @@ class ParallelSteps(Protocol):
     """A way of taking data-parallel steps; see `block_steps.ParallelBlockSteps`."""
 
     sub_batch_ns: list[int]
+    sums: Sums | None
+    """None of a process alone."""
 
     @property
     def runs(self) -> Sequence[tuple[str, ...]]: ...

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mcnbench.distributed.failure import Diverged
-from mcnbench.distributed.reducer import Reducer, in_order_of_memory, tensor
+from mcnbench.distributed.neighbours import met
+from mcnbench.distributed.reducer import Reducer, Sums, in_order_of_memory, tensor
 from mcnbench.distributed.shares import shares, sub_batches
 from mcnbench.errors import BadInput
 from tests.distributed.ranks import together
@@ -40,23 +41,24 @@ def test_torch_sums_the_very_memory_of_the_array(layout: str) -> None:
     np.testing.assert_array_equal(gradient, 2 * layouts()["plain"])
 
 
-def summed(bucket_bytes: int, rank: int, ranks: int) -> dict[str, np.ndarray]:
-    reducer = Reducer(bucket_bytes=bucket_bytes)
+def summed(bucket_bytes: int, near: bool, rank: int, ranks: int) -> dict[str, np.ndarray]:
+    reducer = Reducer(Sums(met() if near else None), bucket_bytes)
     for name, gradient in layouts().items():
         reducer.add(name, gradient if gradient.flags.writeable is False else gradient * np.float32(rank + 1))
     return dict(reducer.finish())
 
 
+@pytest.mark.parametrize("near", [True, False])
 @pytest.mark.parametrize("bucket_bytes", [4, 100, 500, 1 << 20])
-def test_every_layout_is_summed_whatever_the_buckets(bucket_bytes: int) -> None:
-    for sums in together(summed, 2, bucket_bytes):
+def test_every_layout_is_summed_whatever_the_buckets(bucket_bytes: int, near: bool) -> None:
+    for sums in together(summed, 2, bucket_bytes, near):
         assert list(sums) == list(layouts())
         for name, gradient in layouts().items():
             np.testing.assert_array_equal(sums[name], gradient * (2 if name == "read-only" else 3), name)
 
 
 def pass_through(gradient: np.ndarray, bucket_bytes: int) -> dict[str, np.ndarray]:
-    reducer = Reducer(alone=True, bucket_bytes=bucket_bytes)
+    reducer = Reducer(None, bucket_bytes)
     reducer.add("conv1.w", gradient)
     return dict(reducer.finish())
 
