@@ -100,6 +100,7 @@ def test_four_machines_share_a_batch(machines: list[Machine], tmp_path: Path) ->
     assert four.workers == 4
     assert four.verified.holds
     assert [rank["sub_batches"] for rank in four.details["ranks"]] == [[1, 1]] * 4
+    assert {rank["sums"] for rank in four.details["ranks"]} == {"the engine's all-reduce"}  # though it is one machine
     assert len({rank["pid"] for rank in four.details["ranks"]}) == 4
     assert all(len(rank["samples_ns"]) == len(four.samples_ns) for rank in four.details["ranks"])
     assert four.details["compared"][0]["difference"] < 1e-4
