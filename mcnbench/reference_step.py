@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
 from math import sqrt
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,16 @@ class Reference:
     torch_errors: Mapping[str, float]
 
 
-def reference(network: Network, values: Mapping[str, Array], share: float = 1.0, *, peer: bool = True) -> Reference:
-    """The step on these images, labels, masks and parameters; `share` as for relative_error. `peer`: PyTorch's, too."""
+def reference(
+    network: Network,
+    values: Mapping[str, Array],
+    share: float = 1.0,
+    *,
+    peer: bool = True,
+    rows: Mapping[str, slice] = MappingProxyType({}),
+) -> Reference:
+    """The step on these images, labels, masks and parameters; `share` as for relative_error. `peer`: PyTorch's, too.
+    The gradients of the filters in `rows` are computed in those rows only; the others are 0."""
     torchs = _torch_gradients(network, values) if peer else {}
     exact: dict[str, Gradient] = {}
     errors: dict[str, float] = {}
@@ -73,7 +81,12 @@ def reference(network: Network, values: Mapping[str, Array], share: float = 1.0,
         if peer:
             errors[name] = relative_error(torchs.pop(name), gradient, share)
 
-    units = executor.units(network, ORACLES)
+    units = [
+        executor.Unit(unit.layers, partial(_conv2d, rows=rows[w]))
+        if unit.layers[0].block == "conv2d" and (w := unit.layers[0].parameters[0]) in rows
+        else unit
+        for unit in executor.units(network, ORACLES)
+    ]
     executor.sweep(network, units, values, np.float64(1 / len(values[IMAGES])), keep)
     order = list(network.parameters)
     return Reference({name: exact[name] for name in order}, errors)
@@ -125,7 +138,9 @@ def _torch_gradients(network: Network, values: Mapping[str, Array]) -> dict[str,
     return TorchSteps(network, parameters, single).gradients()
 
 
-def _conv2d(x: Array, w: Array, b: Array | None, **options: Any) -> tuple[Float64, Pullback]:
+def _conv2d(
+    x: Array, w: Array, b: Array | None, *, rows: slice = slice(None), **options: Any
+) -> tuple[Float64, Pullback]:
     """Large weights of a fully connected layer a few at a time: none of them is held in float64 as a whole."""
     conv = Convolution(SimpleNamespace(**options))
     x64 = torch.from_numpy(np.asarray(x, np.float64))

@@ -228,11 +228,12 @@ def _whole_step(network: Network, recorded: Recorded, share: float, part: Part) 
     values = {name: recorded[name] for name in (IMAGES, LABELS, *network.dropout) if name in recorded}
     start = recorded.initial if recorded.sparse else [_digest(recorded[f"{name}/w"]) for name in network.parameters]
     key = (network.name, network.layers, share, str(start), *map(_digest, values.values()))
+    rows = recorded.rows(part)
     if key not in _last:
         _last.clear()
-        _last[key] = reference(network, values | _parameters(network, recorded), share, peer=recorded.sparse is None)
+        parameters, peer = _parameters(network, recorded), recorded.sparse is None
+        _last[key] = reference(network, values | parameters, share, peer=peer, rows=rows)
     exact, torch_errors = _last[key].gradients, _last[key].torch_errors
-    rows = recorded.rows(part)
     errors = {name: relative_error(recorded[f"{name}/dw"], g, share, rows.get(name)) for name, g in exact.items()}
     decided: Mapping[str, float] = {}
     if not max(errors.values()) <= LARGEST_GRADIENT_ERROR:

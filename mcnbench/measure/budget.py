@@ -29,12 +29,17 @@ Some = TypeVar("Some", bound=Named)
 
 
 class Budget:
-    """A number of seconds for a set of cases; `predicted` are the seconds that each one's shortest visit takes."""
+    """A number of seconds for a set of cases; `predicted` are the seconds that each one's shortest visit takes, and
+    `first_share` the part of what is over that is for first visits: if 0, these have two rounds and no more."""
 
     def __init__(
-        self, seconds: float, predicted: Mapping[str, float], clock: Callable[[], float] = time.monotonic
+        self,
+        seconds: float,
+        predicted: Mapping[str, float],
+        clock: Callable[[], float] = time.monotonic,
+        first_share: float = FIRST_SHARE,
     ) -> None:
-        self._clock = clock
+        self._clock, self._first_share = clock, first_share
         self._end = clock() + seconds
         self._predicted = dict(predicted)
         self._shortest: dict[str, float] = {}
@@ -65,8 +70,10 @@ class Budget:
             waiting = sum(self.shortest(other) for other in self._waiting)
             over = max(0.0, self.left() - waiting)
             if self._reserve is None:
-                self._reserve = (1 - FIRST_SHARE) * over
-            length = shortest * min(1.0, self.left() / waiting) + max(0.0, over - self._reserve) * shortest / waiting
+                self._reserve = (1 - self._first_share) * over
+            share = shortest / waiting
+            length = min(shortest, self.left() * share) + max(0.0, over - self._reserve) * share
+            length = length if self._first_share else 0.0
         else:
             length = 2 * shortest  # so that about as much goes into rounds as into starting and verifying
         self._deadline = min(self._entered + length, self._end)

@@ -232,7 +232,8 @@ class Driver:
                     self._build_ahead(contestant)
             for contestant in recorded:
                 contestant.conclude(self.judge.receive(), fresh)
-            self.judge.rest()
+            if not (fresh and self.check.hasty):  # then nothing is timed next
+                self.judge.rest()
 
     def _begin_to_record(self, contestant: Contestant, folder: Path, fresh: bool) -> None:
         folder.mkdir()

@@ -20,7 +20,7 @@ import click
 from mcnbench import duration, images, machine, network, runfile, training
 from mcnbench.errors import BadInput, NothingDone
 from mcnbench.measure import environment, precision, surroundings
-from mcnbench.measure.budget import ROUNDS, Budget
+from mcnbench.measure.budget import FIRST_SHARE, ROUNDS, Budget
 from mcnbench.measure.crew import Crew
 from mcnbench.measure.driver import Case, Driver
 from mcnbench.measure.judging import Judge
@@ -32,6 +32,9 @@ from reports.runfile import RunFile
 from reports.statistics import estimate
 
 KIND = "training-speed"
+
+LAST_SHARE = 0.8
+"""Of the time predicted: what the last case of a hasty run takes, after which no other is built."""
 
 CHECK_SECONDS = 4e-8
 """For each parameter: of checking the workers of a case once, before anything was measured here."""
@@ -149,7 +152,13 @@ def _measure(
     rate = found["flops_per_second"]
     writer.write(schema.Limit(device=settings.device, dtype=settings.dtype, threads=settings.threads, **found))
     predicted = {case.name: _predicted_seconds(case, len(settings.backends), rate) for case in cases}
-    budget = Budget(settings.budget - surroundings.END_SECONDS - (time.monotonic() - began), predicted)
+    if settings.check.hasty and len(cases) > 1:
+        predicted[cases[-1].name] *= LAST_SHARE
+    budget = Budget(
+        settings.budget - surroundings.END_SECONDS - (time.monotonic() - began),
+        predicted,
+        first_share=0.0 if settings.check.hasty else FIRST_SHARE,
+    )
     report.say(
         f"{len(cases)} network{'s' * (len(cases) > 1)} on {', '.join(settings.backends)}, {settings.threads} threads; "
         f"matrix products reach {rate / 1e9:.0f} GFLOP/s"

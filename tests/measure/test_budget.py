@@ -7,18 +7,25 @@ from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
-from mcnbench.measure.budget import ROUNDS, Budget
+from mcnbench.measure.budget import FIRST_SHARE, ROUNDS, Budget
 
 
 class Simulation:
     """Runs an experiment whose visits take `start` seconds, then rounds of `seconds`, then `closing` seconds."""
 
-    def __init__(self, budget: float, cases: Mapping[str, float], predicted: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        budget: float,
+        cases: Mapping[str, float],
+        predicted: Mapping[str, float] | None = None,
+        first_share: float = FIRST_SHARE,
+    ) -> None:
         self.now = 1000.0
         self.seconds = dict(cases)
         self.start, self.closing = 5.0, 4.0
         self.rounds: dict[str, list[int]] = {case: [] for case in cases}
-        self.budget = Budget(budget, predicted or {case: 9 + 2 * s for case, s in cases.items()}, lambda: self.now)
+        predicted = predicted or {case: 9 + 2 * s for case, s in cases.items()}
+        self.budget = Budget(budget, predicted, lambda: self.now, first_share)
 
     def visit(self, case: str) -> None:
         """A visit that the budget was asked for."""
@@ -81,6 +88,14 @@ def test_where_not_all_fit_the_first_does_not_use_up_the_time_that_it_was_predic
     simulation = Simulation(53, cases, {"small": 26.0, "large": 34.0, "larger": 38.0})
     assert simulation.spend() == []
     assert simulation.rounds["small"] == [5], "in 26 seconds it would have 17"
+
+
+def test_first_visits_without_a_share_of_what_is_over_have_two_rounds() -> None:
+    simulation = Simulation(200, {"a": 1.0, "b": 2.0}, first_share=0.0)
+    assert simulation.spend({"b": 1.0}) == []
+    assert simulation.rounds["a"] == [2]
+    assert simulation.rounds["b"][0] == 2
+    assert len(simulation.rounds["b"]) > 2, "what is over goes into revisits"
 
 
 def test_revisits_go_where_the_interval_is_widest_and_end_within_the_budget() -> None:
