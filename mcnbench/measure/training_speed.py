@@ -33,7 +33,7 @@ from reports.statistics import estimate
 
 KIND = "training-speed"
 
-LAST_SHARE = 0.8
+LAST_SHARE = 0.7
 """Of the time predicted: what the last case of a hasty run takes, after which no other is built."""
 
 CHECK_SECONDS = 4e-8
@@ -147,7 +147,7 @@ def _measure(
     began: float,
 ) -> None:
     """Visits every case once, then again where it is least known, until the budget is spent."""
-    seconds = surroundings.LIMIT_SECONDS / (2 if settings.check.hasty else 1)
+    seconds = surroundings.LIMIT_SECONDS / (4 if settings.check.hasty else 1)
     found = judge.limit(settings.threads, seconds, settings.device)
     rate = found["flops_per_second"]
     writer.write(schema.Limit(device=settings.device, dtype=settings.dtype, threads=settings.threads, **found))
