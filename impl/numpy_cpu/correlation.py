@@ -178,7 +178,8 @@ def transposed_matrices(w: Array, groups: int) -> Array:
 
 def _tiles(axes: Axes, images: int, patch: int) -> list[Tile]:
     """Tiles of output pixels: enough for a matrix product at full speed, few enough to stay in cache."""
-    return tiles(images, axes[0].out, axes[1].out, 1024 if patch < 2000 else 784)
+    size = 1024 if patch < 1500 else 512 if patch < 2000 else 784  # fastest on the layers of the six networks
+    return tiles(images, axes[0].out, axes[1].out, size)
 
 
 def _errors(dy: Array, where: Array | None) -> Array:
