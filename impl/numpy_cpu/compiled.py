@@ -157,14 +157,14 @@ def to_normalized(
             for c in range(channels):
                 squares[below + c] = pixel[c] * pixel[c]
             _window_sums(squares, sums)
+            for c in range(channels):
+                sums[c] = kappa + alpha * sums[c]
             if beta == 0.75:
                 for c in range(channels):
-                    sums[c] = kappa + alpha * sums[c]
                     root = np.sqrt(sums[c])
                     out[c] = error[c] / (root * np.sqrt(root))
             else:
                 for c in range(channels):
-                    sums[c] = kappa + alpha * sums[c]
                     out[c] = error[c] * sums[c] ** -beta
             for c in range(channels):
                 terms[above + c] = out[c] * pixel[c] / sums[c]

@@ -19,7 +19,7 @@ from impl.numpy_cpu import compiled, threads
 from impl.numpy_cpu.arrays import Array, group_of
 from impl.numpy_cpu.masks import keep, positive
 from impl.numpy_cpu.tiles import Tile, tiles
-from impl.numpy_cpu.windows import Axis
+from impl.numpy_cpu.windows import Axis, pairs
 
 Axes = tuple[Axis, Axis]
 PRODUCT = 1 << 18  # elements
@@ -118,7 +118,7 @@ def _scatter_all_taps(dy: Array, w: Array, axes: Axes, groups: int, out: Array, 
     filters, channels = len(w) // groups, w.shape[1]
     rows = np.ascontiguousarray(w.transpose(0, 2, 3, 1)).reshape(groups, filters, -1)
     bands = threads.split(vertical.out, -(-vertical.out * horizontal.out * rows.shape[2] // PRODUCT))
-    window = [(getattr(vertical, name), getattr(horizontal, name)) for name in ("taps", "stride", "dilation", "before")]
+    window = pairs(axes, "taps", "stride", "dilation", "before")
 
     def task(n: int) -> None:
         out[n] = 0

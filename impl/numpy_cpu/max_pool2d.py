@@ -14,7 +14,7 @@ import numpy as np
 from impl.numpy_cpu import compiled, threads
 from impl.numpy_cpu.arrays import Array, Pullback, check_images, check_same, empty, nhwc
 from impl.numpy_cpu.masks import keep
-from impl.numpy_cpu.windows import Axis, Padding, Pair, pool_axes
+from impl.numpy_cpu.windows import Axis, Padding, Pair, pairs, pool_axes
 
 Tap = tuple[tuple[slice, slice], tuple[slice, slice]]
 BAND = 1 << 17  # input elements
@@ -65,8 +65,7 @@ def max_pool2d(
 def _compiled(x: Array, y: Array, vertical: Axis, horizontal: Axis) -> Pullback:
     """Writes the maxima to y by the compiled loops, and returns the pullback."""
     images, out = compiled.contiguous(x), nhwc(y)
-    axes = (vertical, horizontal)
-    window = [(axes[0].taps, axes[1].taps), (axes[0].stride, axes[1].stride), (axes[0].before, axes[1].before)]
+    window = pairs((vertical, horizontal), "taps", "stride", "before")
     threads.run(lambda n: compiled.maxima(images, out, n, *window), len(x))
 
     def pullback(dy: Array) -> tuple[Array]:

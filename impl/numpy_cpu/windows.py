@@ -38,6 +38,11 @@ class Axis:
         return slice(first, last), slice(start, start + (last - first - 1) * self.stride + 1, self.stride)
 
 
+def pairs(axes: tuple[Axis, Axis], *names: str) -> list[tuple[int, int]]:
+    """(vertical, horizontal) of each of these fields, as the compiled loops take them."""
+    return [(getattr(axes[0], name), getattr(axes[1], name)) for name in names]
+
+
 def pair(value: Pair, name: str) -> tuple[int, int]:
     """(vertical, horizontal), both at least 1."""
     both = (value, value) if isinstance(value, int) else tuple(value)
