@@ -138,14 +138,14 @@ class BlockSteps:
             w = parameters.pop(name)  # so that each is held once
             self._velocities[name] = self._prepare(backend.from_numpy(np.zeros_like(w)))
             self.parameters[name] = self._prepare(backend.from_numpy(w))
-        self._inputs = self.given(inputs)
+        self.inputs = self.given(inputs)
 
     @property
     def runs(self) -> list[tuple[str, ...]]:
         return [tuple(layer.name for layer in unit.layers) for unit in self.units]
 
     def step(self) -> None:
-        self._step(self._inputs, executor.nothing)
+        self._step(self.inputs, executor.nothing)
 
     def observed(self, inputs: Mapping[str, Array], see: See) -> None:
         self._step(self.given(inputs), lambda name, array: see(name, self.backend.to_numpy(array)))

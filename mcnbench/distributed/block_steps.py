@@ -47,7 +47,7 @@ class ParallelBlockSteps:
         on_gpu = any(hasattr(w, "__cuda_array_interface__") for w in self._own.parameters.values())
         self.sums = None if alone else Sums(None if on_gpu else neighbours.met())
         self._total = total
-        self._pieces = [self._own.given(piece) for piece in pieces]
+        self._pieces = [self._own.inputs, *map(self._own.given, pieces[1:])]
         self.sub_batch_ns: list[int] = []
         """Of each sub-batch of the last step; the last one's includes handing over the buckets."""
 
