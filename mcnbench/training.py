@@ -10,7 +10,7 @@ What a backend may offer beside its blocks; each is used where it is there:
 - pullbacks that take `needs`, a tuple with a bool for each input: which gradients are wanted (else all are made).
 - `prepare(a)`: a copy of a parameter, of images or of a mask in the memory order its blocks like best, of the same
   logical shape.
-- `sgd(w, v, dw, *, lr, momentum, weight_decay)`: updates w and v in place.
+- `sgd(w, v, dw, *, lr, momentum, weight_decay)`: updates w and v, or parts of them as flat arrays, in place.
 - `training_step(network, parameters, inputs, variant)`: a framework's own way, an object with the methods of `Steps`;
   `variants`: the names of the ways it has. The fastest is found by trying its `gradients()` (see `Varied`) and named.
 """
@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from zlib import crc32
@@ -133,10 +134,10 @@ class BlockSteps:
         self.dtype = inputs[IMAGES].dtype
         self._prepare = getattr(backend, "prepare", _as_is)
         self.parameters: dict[str, Any] = {}
-        self._velocities: dict[str, Any] = {}
+        self.velocities: dict[str, Any] = {}
         for name in list(parameters):
             w = parameters.pop(name)  # so that each is held once
-            self._velocities[name] = self._prepare(backend.from_numpy(np.zeros_like(w)))
+            self.velocities[name] = self._prepare(backend.from_numpy(np.zeros_like(w)))
             self.parameters[name] = self._prepare(backend.from_numpy(w))
         self.inputs = self.given(inputs)
 
@@ -156,24 +157,31 @@ class BlockSteps:
     def _step(self, inputs: dict[str, Any], see: See) -> None:
         def update(name: str, dw: Any) -> None:
             see(f"{name}/w", self.parameters[name])
-            see(f"{name}/v", self._velocities[name])
+            see(f"{name}/v", self.velocities[name])
             see(f"{name}/dw", dw)
             self.update(name, dw)
             see(f"{name}/w_new", self.parameters[name])
-            see(f"{name}/v_new", self._velocities[name])
+            see(f"{name}/v_new", self.velocities[name])
 
         start = self.backend.from_numpy(np.asarray(1 / len(inputs[IMAGES]), self.dtype))
         executor.sweep(self.network, self.units, inputs | self.parameters, start, update, see)
         self.backend.synchronize()
 
     def update(self, name: str, dw: Any) -> None:
-        net, w, v = self.network, self.parameters[name], self._velocities[name]
-        decay = net.weight_decay if name.endswith(".w") else 0.0
-        if sgd := getattr(self.backend, "sgd", None):
-            sgd(w, v, dw, lr=net.lr, momentum=net.momentum, weight_decay=decay)
+        net, w, v = self.network, self.parameters[name], self.velocities[name]
+        if sgd := self.sgd(name):
+            sgd(w, v, dw)
         else:  # out of place, as not all arrays can be written to
-            v = net.momentum * v + (dw + decay * w)
-            self._velocities[name], self.parameters[name] = v, w - net.lr * v
+            v = net.momentum * v + (dw + self._decay(name) * w)
+            self.velocities[name], self.parameters[name] = v, w - net.lr * v
+
+    def sgd(self, name: str) -> Callable[[Any, Any, Any], None] | None:
+        """The backend's own update of that parameter, or of parts of it: of w and v, by dw; None where it has none."""
+        net, sgd = self.network, getattr(self.backend, "sgd", None)
+        return sgd and partial(sgd, lr=net.lr, momentum=net.momentum, weight_decay=self._decay(name))
+
+    def _decay(self, name: str) -> float:
+        return self.network.weight_decay if name.endswith(".w") else 0.0
 
 
 class Trainer:

@@ -1,13 +1,16 @@
 """Data-parallel training steps over a backend's blocks: NumPy's, CuPy's, or a user's.
 
 Each sub-batch is one sweep (executor.py), whose gradients are added up; the last one's, as soon as it has them all, go
-to the reducer. The parameters are updated bucket by bucket as their sums arrive.
+to the reducer. The parameters are updated bucket by bucket as their sums arrive. Ranks that read each other's memory
+divide the update of large ones, which no rank then does twice: each updates its part, and reads the others' parts
+(Rajbhandari et al. 2020, ZeRO, stage 1).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ from mcnbench.arrays import Array
 from mcnbench.backends import Backend
 from mcnbench.distributed import neighbours
 from mcnbench.distributed.failure import Diverged
-from mcnbench.distributed.reducer import BUCKET_BYTES, Reducer, Sums
+from mcnbench.distributed.reducer import BUCKET_BYTES, Divided, Reducer, Sums, in_order_of
 from mcnbench.executor import See
 from mcnbench.network import Network
 from mcnbench.training import BlockSteps
@@ -47,6 +50,7 @@ class ParallelBlockSteps:
         on_gpu = any(hasattr(w, "__cuda_array_interface__") for w in self._own.parameters.values())
         self.sums = None if alone else Sums(None if on_gpu else neighbours.met())
         self._total = total
+        self._divided: dict[str, Divided] = {}  # what the ranks have divided, so that each knows its part of v only
         self._pieces = [self._own.inputs, *map(self._own.given, pieces[1:])]
         self.sub_batch_ns: list[int] = []
         """Of each sub-batch of the last step; the last one's includes handing over the buckets."""
@@ -56,16 +60,19 @@ class ParallelBlockSteps:
         return self._own.runs
 
     def step(self, alone: bool = False) -> None:
-        """One whole step; with `alone` as if there were no other rank, which makes the ranks differ."""
-        for name, gradient in self._sums(self._pieces, self._total, alone):
+        """One whole step; with `alone` without anything from other ranks, which makes the ranks differ."""
+        sums = self.sums and replace(self.sums, apart=alone)
+        for name, gradient in self._summed(self._pieces, self._total, sums, self._divide):
             self._own.update(name, gradient)
         self._own.backend.synchronize()
         self._progress()
 
     def gradients(self, pieces: Sequence[Mapping[str, Array]], total: int, alone: bool = False) -> dict[str, Array]:
         """The gradients of all ranks' images, of which these are this rank's; nothing is updated."""
-        given = [self._own.given(piece) for piece in pieces]
-        return {name: self._own.backend.to_numpy(gradient).copy() for name, gradient in self._sums(given, total, alone)}
+        given, sums = [self._own.given(piece) for piece in pieces], None if alone else self.sums
+        return {
+            name: self._own.backend.to_numpy(gradient).copy() for name, gradient in self._summed(given, total, sums)
+        }
 
     def parameters(self) -> dict[str, Array]:
         """As they are now."""
@@ -73,10 +80,32 @@ class ParallelBlockSteps:
 
     def observed(self, inputs: Mapping[str, Array], see: See) -> None:
         """As `training.Steps.observed`, alone: ranks that are given the same remain the same."""
+        for divided in self._divided.values():
+            assert self.sums, "only ranks with others divide anything"
+            assert self.sums.neighbours
+            self.sums.neighbours.complete(divided.v)
         self._own.observed(inputs, see)
 
-    def _sums(self, pieces: Sequence[Mapping[str, Any]], total: int, alone: bool) -> Iterator[tuple[str, Any]]:
-        own, reducer = self._own, Reducer(None if alone else self.sums, self._bucket_bytes, self._progress)
+    def _divide(self, name: str, gradient: Any) -> Divided | None:
+        """How the ranks divide the update of that parameter, if it can be done in place in the gradient's order."""
+        sgd = self._own.sgd(name)
+        if not (sgd and self.sums and self.sums.near(gradient)):
+            return None
+        w = in_order_of(self._own.parameters[name], gradient)
+        v = in_order_of(self._own.velocities[name], gradient)
+        if w is None or v is None:
+            return None
+        self._divided[name] = Divided(w, v, sgd)
+        return self._divided[name]
+
+    def _summed(
+        self,
+        pieces: Sequence[Mapping[str, Any]],
+        total: int,
+        sums: Sums | None,
+        divide: Callable[[str, Any], Divided | None] = lambda name, gradient: None,
+    ) -> Iterator[tuple[str, Any]]:
+        own, reducer = self._own, Reducer(sums, self._bucket_bytes, self._progress, divide)
         end = own.network.layers[-1].name
         held: dict[str, Any] = {}
         self.sub_batch_ns = []

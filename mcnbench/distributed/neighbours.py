@@ -1,9 +1,9 @@
 """All-reduces between the ranks of one machine, which read each other's memory (Linux: process_vm_readv).
 
-Each rank sums its own part of an array, reading that part of every other rank's; when all have done so it reads their
-sums. Nothing is copied elsewhere first. torch.distributed says where the arrays lie, and when they may be read. Gloo's
-own all-reduce sends everything through sockets, which costs several times as much of the cores' time, and the backward
-pass needs the cores.
+Each rank sums its own part of an array, reading that part of every other rank's; when all have done so it reads what
+the others made of theirs. Nothing is copied elsewhere first. Over sockets the ranks tell each other where their arrays
+lie, and when these may be read. Gloo's own all-reduce sends the arrays through sockets, which costs several times as
+much of the cores' time, and the backward pass needs the cores.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
+from struct import Struct
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +22,20 @@ import torch
 import torch.distributed as dist
 
 from mcnbench.arrays import Array
-from mcnbench.distributed.failure import Lost
+from mcnbench.distributed.failure import Lost, finite, refuse_not_finite
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 2 << 20
 """Read at a time, so that it is still in the cache when it is added."""
 
+PATIENCE = 1800.0
+"""Seconds after which a silent rank is given up, as torch.distributed does; who started the ranks ends them sooner."""
+
+TWO = Struct("qq")
+
 PR_SET_PTRACER = 0x59616D61
+
+Use = Callable[[slice, Array], None]
+"""Takes the sum of that part of an array; the sum may not be kept."""
 
 
 class Span(ctypes.Structure):
@@ -34,11 +45,20 @@ class Span(ctypes.Structure):
 
 
 class Bucket(NamedTuple):
-    """An array whose sum is under way, the addresses of all ranks' (by rank), and torch's handle for these."""
+    """An array whose sum is under way, of these parameters' gradients; what uses this rank's part of the sum, and the
+    array that it puts its results into."""
 
+    names: Sequence[str]
     array: Array
-    addresses: list[torch.Tensor]
-    told: Any
+    use: Use
+    result: Array
+
+
+class Addresses(NamedTuple):
+    """Where a rank's `array` and `result` lie."""
+
+    array: int
+    result: int
 
 
 class Handle:
@@ -51,65 +71,126 @@ class Handle:
         self._neighbours.finish()
 
 
+class Neighbour(NamedTuple):
+    """A rank as the others find it: its process, the name of its socket, and what they must know to be answered there,
+    which shows that they read its memory at that address."""
+
+    pid: int
+    socket: str
+    address: int
+    secret: bytes
+
+
 class Neighbours:
-    """All ranks, with their process ids by rank. Every rank sums the same arrays in the same order."""
+    """All ranks, which `listener` connects. Every rank sums the same arrays in the same order."""
 
-    def __init__(self, rank: int, pids: list[int]) -> None:
-        self._rank, self._pids = rank, pids
+    def __init__(self, rank: int, ranks: list[Neighbour], listener: Listener) -> None:
+        self._rank, self._pids = rank, [other.pid for other in ranks]
+        self._lines = _connected(rank, ranks, listener)
         self._told: list[Bucket] = []  # in order; their parts are yet to be summed
-        self._summed: list[Bucket] = []  # the others' parts are yet to be read
+        self._summed: list[tuple[Bucket, dict[int, Addresses]]] = []  # the others' parts are yet to be read
+        self._odd: set[int] = set()  # ranks with something not finite
 
-    def start(self, array: Array) -> Handle:
-        """Begins to sum a contiguous array in place, and goes on with those whose turn has come. It may not be touched,
-        nor let go, until it is waited for."""
-        addresses = [torch.empty(1, dtype=torch.int64) for _ in self._pids]
-        told = dist.all_gather(addresses, torch.tensor([array.ctypes.data]), async_op=True)
-        self._told.append(Bucket(array.reshape(-1), addresses, told))
-        while self._told and self._told[0].told.is_completed():
+    def start(
+        self, array: Array, names: Sequence[str] = (), use: Use | None = None, result: Array | None = None
+    ) -> Handle:
+        """Begins to sum a contiguous array in place, and goes on with those whose turn has come.
+
+        With `use` it remains as it is: each rank has `use` put what it makes of its own part of the sum into the same
+        part of `result`, and gets the other parts of this from the other ranks. Neither array may be touched, nor let
+        go, until they are waited for.
+        """
+        array = array.reshape(-1)
+        if use is None or result is None:
+            use, result = array.__setitem__, array
+        self._told.append(self._tell(Bucket(names, array, use, result)))
+        while self._told and all(line.poll() for line in self._lines.values()):
             self._sum(self._told.pop(0))
         return Handle(self)
 
+    def complete(self, array: Array) -> None:
+        """Gets the parts of an array, which has one axis, from the ranks that make them."""
+        bucket = self._tell(Bucket((), array, array.__setitem__, array))
+        self._summed.append((bucket, self._addresses()))
+        self.finish()
+
     def finish(self) -> None:
-        """Ends all sums that were begun. Raises Lost when another rank's memory is gone."""
+        """Ends all sums that were begun.
+
+        Raises Diverged where a summand of this rank was not finite, Lost where one of another rank was not, or another
+        rank is gone.
+        """
         while self._told:
             self._sum(self._told.pop(0))
         if not self._summed:
             return
-        _meet()
-        for bucket in self._summed:
+        for other, line in self._lines.items():
+            _tell(line, other in self._odd)
+        blamed = [_hear(line)[0] for line in self._lines.values()]
+        if any(blamed) or self._rank in self._odd:
+            for bucket, _ in self._summed:
+                refuse_not_finite(bucket.names, finite(bucket.array))
+        if self._odd:
+            raise Lost(ValueError(f"the gradient of rank {min(self._odd)} is not finite"))
+        for bucket, addresses in self._summed:
             for other in self._others():
-                part = self._part(bucket.array, other)
-                self._read(bucket, other, part, bucket.array[part])
+                part = self.part(bucket.array, other)
+                self._read(other, addresses[other].result, part, bucket.result[part])
         self._summed = []
-        _meet()  # before this rank's sums, which the others read, may change
+        for line in self._lines.values():  # before this rank's results, which the others read, may change
+            _tell(line)
+        for line in self._lines.values():
+            _hear(line)
+
+    def part(self, array: Array, rank: int | None = None) -> slice:
+        """Which elements a rank sums, this one by default."""
+        rank, ranks = self._rank if rank is None else rank, len(self._pids)
+        return slice(array.size * rank // ranks, array.size * (rank + 1) // ranks)
+
+    def _tell(self, bucket: Bucket) -> Bucket:
+        for line in self._lines.values():
+            _tell(line, bucket.array.ctypes.data, bucket.result.ctypes.data)
+        return bucket
+
+    def _addresses(self) -> dict[int, Addresses]:
+        """Of the others, of the first bucket of which they are not known."""
+        return {other: Addresses(*_hear(line)) for other, line in self._lines.items()}
 
     def _sum(self, bucket: Bucket) -> None:
-        wait(bucket.told)
-        part = self._part(bucket.array, self._rank)
+        addresses = self._addresses()
+        part = self.part(bucket.array)
         step = max(1, CHUNK_BYTES // bucket.array.itemsize)
-        read = np.empty(min(step, part.stop - part.start), bucket.array.dtype)
+        read, scratch = np.empty((2, min(step, part.stop - part.start)), bucket.array.dtype)
         for begin in range(part.start, part.stop, step):
             chunk = slice(begin, min(begin + step, part.stop))
-            own = bucket.array[chunk]
+            sum_ = bucket.array[chunk]
             for other in self._others():
-                self._read(bucket, other, chunk, read[: own.size])
-                np.add(own, read[: own.size], out=own)
-        self._summed.append(bucket)
+                self._read(other, addresses[other].array, chunk, read[: sum_.size])
+                sum_ = np.add(sum_, read[: sum_.size], out=scratch[: sum_.size])
+            if finite(sum_) or not self._look(bucket, addresses, chunk):
+                bucket.use(chunk, sum_)
+        self._summed.append((bucket, addresses))
+
+    def _look(self, bucket: Bucket, addresses: Mapping[int, Addresses], chunk: slice) -> bool:
+        """Notes the ranks whose summand is not finite; whether there are any, as finite ones can overflow."""
+        if not finite(bucket.array[chunk]):
+            self._odd.add(self._rank)
+        for other in self._others():
+            summand = np.empty_like(bucket.array[chunk])
+            self._read(other, addresses[other].array, chunk, summand)
+            if not finite(summand):
+                self._odd.add(other)
+        return bool(self._odd)
 
     def _others(self) -> list[int]:
         """From the next one on, so that not all read the same rank's memory at once."""
         ranks = len(self._pids)
         return [(self._rank + i) % ranks for i in range(1, ranks)]
 
-    def _part(self, array: Array, rank: int) -> slice:
-        """Which elements a rank sums."""
-        ranks = len(self._pids)
-        return slice(array.size * rank // ranks, array.size * (rank + 1) // ranks)
-
-    def _read(self, bucket: Bucket, rank: int, part: slice, into: Array) -> None:
+    def _read(self, rank: int, address: int, part: slice, into: Array) -> None:
         if into.size:
             try:
-                read(self._pids[rank], int(bucket.addresses[rank]) + part.start * into.itemsize, into)
+                read(self._pids[rank], address + part.start * into.itemsize, into)
             except OSError as error:
                 raise Lost(error) from error
 
@@ -122,25 +203,58 @@ def met() -> Neighbours | None:
     # Where processes may only be read by their ancestors (Yama), this allows the parent's other descendants, too.
     ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(os.getppid()), 0, 0, 0)
     secret = np.frombuffer(os.urandom(8), np.int64).copy()
-    machine = (Path("/proc/sys/kernel/random/boot_id").read_text(), os.environ.get("GROUP_RANK"))
+    network = str(Path("/proc/self/ns/net").readlink())  # within which a socket's name is found
+    machine = Path("/proc/sys/kernel/random/boot_id").read_text(), network, os.environ.get("GROUP_RANK")
+    own = Neighbour(os.getpid(), f"\0mcnbench-{os.urandom(8).hex()}", secret.ctypes.data, secret.tobytes())
     told: list[Any] = [None] * dist.get_world_size()
-    try:
-        dist.all_gather_object(told, (machine, os.getpid(), secret.ctypes.data, int(secret[0])))
-        legible = torch.tensor([all(theirs == machine and _shows(*about) for theirs, *about in told)])
-        dist.all_reduce(legible, dist.ReduceOp.MIN)  # after which nobody reads the secret any more
-    except RuntimeError as error:
-        raise Lost(error) from error
-    return Neighbours(dist.get_rank(), [pid for _, pid, _, _ in told]) if legible else None
+    with Listener(own.socket, "AF_UNIX", backlog=len(told), authkey=own.secret) as listener:
+        try:
+            dist.all_gather_object(told, (machine, own))
+            legible = torch.tensor([all(theirs == machine and _shows(other) for theirs, other in told)])
+            dist.all_reduce(legible, dist.ReduceOp.MIN)  # after which nobody reads the secret any more
+            others = [other for _, other in told]
+            return Neighbours(dist.get_rank(), others, listener) if legible else None
+        except (RuntimeError, OSError, EOFError) as error:
+            raise Lost(error) from error
 
 
-def _shows(pid: int, address: int, secret: int) -> bool:
+def _shows(other: Neighbour) -> bool:
     """Whether this rank reads there what the other one wrote: the process of that number may be another's."""
-    found = np.zeros(1, np.int64)
+    found = np.zeros(len(other.secret), np.uint8)
     try:
-        read(pid, address, found)
+        read(other.pid, other.address, found)
     except OSError:
         return False
-    return int(found[0]) == secret
+    return found.tobytes() == other.secret
+
+
+def _connected(rank: int, ranks: Sequence[Neighbour], listener: Listener) -> dict[int, Connection]:
+    """Connections to all other ranks: to the lower ones this one calls, the higher ones call."""
+    lines = {}
+    for other in range(rank):
+        lines[other] = Client(ranks[other].socket, "AF_UNIX", authkey=ranks[other].secret)
+        _tell(lines[other], rank)
+    while len(lines) < len(ranks) - 1:
+        line = listener.accept()
+        lines[_hear(line)[0]] = line
+    return lines
+
+
+def _tell(line: Connection, one: int = 0, two: int = 0) -> None:
+    try:
+        line.send_bytes(TWO.pack(one, two))
+    except OSError as error:
+        raise Lost(error) from error
+
+
+def _hear(line: Connection) -> tuple[int, int]:
+    try:
+        if not line.poll(PATIENCE):
+            raise TimeoutError(f"it was silent for {PATIENCE:.0f} s")
+        one, two = TWO.unpack(line.recv_bytes())
+    except (OSError, EOFError) as error:
+        raise Lost(error) from error
+    return one, two
 
 
 def read(pid: int, address: int, into: Array) -> None:
@@ -158,18 +272,3 @@ def read(pid: int, address: int, into: Array) -> None:
             error = ctypes.get_errno()
             raise OSError(error, f"process {pid} cannot be read: {os.strerror(error)}")
         done += count
-
-
-def _meet() -> None:
-    try:
-        dist.barrier()
-    except RuntimeError as error:
-        raise Lost(error) from error
-
-
-def wait(work: Any) -> None:
-    """Waits for a handle of torch's; raises Lost."""
-    try:
-        work.wait()
-    except RuntimeError as error:
-        raise Lost(error) from error

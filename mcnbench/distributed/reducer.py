@@ -1,15 +1,16 @@
 """Sums gradients over all ranks while the backward pass goes on.
 
 Gradients come in the order in which the backward pass completes them, the same on every rank. Small ones are copied
-together into a bucket; one of a bucket's size or more is summed where it lies, in parts of a bucket's size: torch sees
-the memory of the NumPy or CuPy array. Each bucket is looked at for what is not finite, while it is in the caches, and
-handed at once to an asynchronous all-reduce: torch.distributed's, or on one machine that of neighbours.py.
+together into a bucket; one of a bucket's size or more is summed where it lies: torch sees the memory of the NumPy or
+CuPy array. Each is handed at once to an asynchronous all-reduce: that of neighbours.py on one machine, else
+torch.distributed's, in parts of a bucket's size, which are looked at for what is not finite while they are in the
+caches.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,27 +19,58 @@ import torch
 import torch.distributed as dist
 from torch.utils.dlpack import from_dlpack
 
-from mcnbench.distributed.failure import Diverged
-from mcnbench.distributed.neighbours import Neighbours, wait
+from mcnbench.arrays import Array
+from mcnbench.distributed.failure import Lost, finite, refuse_not_finite
+from mcnbench.distributed.neighbours import Neighbours
 
 BUCKET_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
+class Divided:
+    """A parameter of which each rank updates its own part: `w` and `v` are flat, in the order of their memory, and
+    `sgd(w, v, dw)` updates parts of them in place."""
+
+    w: Array
+    v: Array
+    sgd: Callable[[Array, Array, Array], None]
+
+    def update(self, part: slice, dw: Array) -> None:
+        self.sgd(self.w[part], self.v[part], dw)
+
+
+@dataclass(frozen=True)
 class Sums:
-    """How all ranks sum arrays: those of NumPy by reading each other's memory, if they may, else by the engine."""
+    """How all ranks sum arrays: those of NumPy by reading each other's memory, if they may, else by the engine.
+
+    With `apart` nothing is summed, and all else is done as if it were.
+    """
 
     neighbours: Neighbours | None = None
+    apart: bool = False
 
     @property
     def way(self) -> str:
         return "the engine's all-reduce" if self.neighbours is None else "reading each other's memory"
 
-    def start(self, flat: Any) -> Any:
-        """Begins to sum a contiguous array in place; returns a handle that waits for it."""
-        if self.neighbours is not None and isinstance(flat, np.ndarray):
-            return self.neighbours.start(flat)
-        return dist.all_reduce(tensor(flat), async_op=True)
+    def near(self, flat: Any) -> Neighbours | None:
+        """Those who sum this array."""
+        return self.neighbours if isinstance(flat, np.ndarray) else None
+
+    def start(self, flat: Any, names: Sequence[str] = (), divided: Divided | None = None) -> Any:
+        """Begins to sum a contiguous array in place, or to update the parameter by the sum of its gradients.
+
+        Returns a handle that waits for it, or None.
+        """
+        near = self.near(flat)
+        if self.apart:
+            if near is not None and divided is not None:
+                part = near.part(flat)
+                divided.update(part, flat[part])
+            return None
+        if near is None:
+            return dist.all_reduce(tensor(flat), async_op=True)
+        return near.start(flat, names) if divided is None else near.start(flat, names, divided.update, divided.w)
 
 
 @dataclass(frozen=True)
@@ -53,13 +85,18 @@ class Waiting:
 class Reducer:
     """Takes each parameter's gradient once, in the same order on every rank; `finish` gives the sums.
 
-    Without `sums` nothing is summed: the gradients come out as they went in.
+    Without `sums` nothing is summed: the gradients come out as they went in. Those for which `divide` finds how the
+    ranks can divide the update do not come out: their parameters are updated when all the others have.
     """
 
     def __init__(
-        self, sums: Sums | None, bucket_bytes: int = BUCKET_BYTES, began: Callable[[], None] = lambda: None
+        self,
+        sums: Sums | None,
+        bucket_bytes: int = BUCKET_BYTES,
+        began: Callable[[], None] = lambda: None,
+        divide: Callable[[str, Any], Divided | None] = lambda name, gradient: None,
     ) -> None:
-        self._sums, self._bucket_bytes, self._began = sums, bucket_bytes, began
+        self._sums, self._bucket_bytes, self._began, self._divide = sums, bucket_bytes, began, divide
         self._small: list[tuple[str, Any]] = []
         self._small_bytes = 0
         self._waiting: list[Waiting] = []
@@ -79,21 +116,21 @@ class Reducer:
         self._flush()
         laid = in_order_of_memory(gradient)
         flat = laid.reshape(-1)
-        step = max(1, self._bucket_bytes // gradient.itemsize)
-        works = [self._start(flat[i : i + step], (name,)) for i in range(0, flat.size, step)]
-        self._waiting.append(Waiting((name,), (as_before(laid, gradient),), tuple(works)))
+        divided = self._divide(name, gradient)
+        works = self._start(flat, (name,), divided)
+        comes_out = Waiting((name,), (as_before(laid, gradient),), works)
+        self._waiting.append(comes_out if divided is None else Waiting((), (), works))
 
     def finish(self) -> Iterator[tuple[str, Any]]:
         """Every gradient's sum as soon as it is there, in the order in which they were added."""
         self._flush()
         squares, self._squares = self._squares, []
         for names, square in squares:
-            _check(names, math.isfinite(float(square)))
+            refuse_not_finite(names, math.isfinite(float(square)))
         waiting, self._waiting = self._waiting, []
         for bucket in waiting:
             for work in bucket.works:
-                if work is not None:
-                    wait(work)
+                _wait(work)
             yield from zip(bucket.names, bucket.arrays, strict=True)
 
     def _flush(self) -> None:
@@ -107,7 +144,7 @@ class Reducer:
         else:
             laid = [in_order_of_memory(gradient, writable=False) for _, gradient in small]
             flat = np.concatenate([a.reshape(-1) for a in laid])  # CuPy's, for its arrays
-        works = (self._start(flat, names),)
+        works = self._start(flat, names)
         ends = np.cumsum([a.size for a in laid])
         arrays = [
             as_before(flat[end - a.size : end].reshape(a.shape), gradient)
@@ -115,15 +152,21 @@ class Reducer:
         ]
         self._waiting.append(Waiting(names, tuple(arrays), works))
 
-    def _start(self, flat: Any, names: tuple[str, ...]) -> Any:
-        with np.errstate(over="ignore"):
-            square = flat.dot(flat)
-        if isinstance(flat, np.ndarray):
-            _check(names, _finite(flat, float(square)))
-        else:
-            self._squares.append((names, square))  # looked at in the end, as the device has yet to compute it
+    def _start(self, flat: Any, names: tuple[str, ...], divided: Divided | None = None) -> tuple[Any, ...]:
         self._began()
-        return None if self._sums is None else self._sums.start(flat)
+        sums = self._sums
+        if sums is not None and sums.near(flat) is not None:  # who look at it themselves
+            return (sums.start(flat, names, divided),)
+        works = []
+        step = max(1, self._bucket_bytes // flat.itemsize)
+        for i in range(0, flat.size, step):
+            part = flat[i : i + step]
+            if isinstance(flat, np.ndarray):
+                refuse_not_finite(names, finite(part))
+            else:  # looked at in the end, as the device has yet to compute it
+                self._squares.append((names, part.dot(part)))
+            works.append(sums and sums.start(part))
+        return tuple(works)
 
 
 def tensor(array: Any) -> torch.Tensor:
@@ -139,6 +182,12 @@ def in_order_of_memory(array: Any, writable: bool = True) -> Any:
     return laid
 
 
+def in_order_of(array: Array, gradient: Array) -> Array | None:
+    """The array as one axis in the order of the gradient's memory, if that is the order of its own."""
+    laid = array.transpose(_order(gradient))
+    return laid.reshape(-1) if laid.flags.c_contiguous and laid.flags.writeable else None
+
+
 def as_before(laid: Any, array: Any) -> Any:
     """Undoes the transposition of `in_order_of_memory(array)`."""
     return laid.transpose(tuple(int(i) for i in np.argsort(_order(array))))
@@ -150,11 +199,10 @@ def _order(array: Any) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argsort(strides, kind="stable"))
 
 
-def _check(names: tuple[str, ...], finite: bool) -> None:
-    if not finite:
-        raise Diverged(f"its gradient of {' or '.join(names)} is not finite")
-
-
-def _finite(flat: Any, square: float) -> bool:
-    """From the sum of its squares, which a dot product reads fastest; it overflows, too, where an element is huge."""
-    return math.isfinite(square) or bool(np.isfinite(flat).all())
+def _wait(work: Any) -> None:
+    """For a handle; raises Lost."""
+    try:
+        if work is not None:
+            work.wait()
+    except RuntimeError as error:
+        raise Lost(error) from error

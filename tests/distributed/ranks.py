@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 import mcnbench
 from impl import numpy_cpu
-from mcnbench import network, training
+from mcnbench import executor, network, training
 from mcnbench.arrays import Array
 from mcnbench.distributed.block_steps import ParallelBlockSteps
 from mcnbench.distributed.shares import cut, shares, sub_batches
@@ -77,6 +77,16 @@ def train(job: Job, rank: int = 0, ranks: int = 1) -> Outcome:
 def train_all(jobs: list[Job], rank: int, ranks: int) -> list[Outcome]:
     """One after the other, in the same processes."""
     return [train(job, rank, ranks) for job in jobs]
+
+
+def train_and_observe(job: Job, rank: int = 0, ranks: int = 1) -> dict[str, Array]:
+    """The parameters after three steps together and one that every rank takes for itself."""
+    parameters, inputs = whole_batch(job)
+    made, _ = _steps(job, parameters, inputs, rank, ranks)
+    for _ in range(3):
+        made.step()
+    made.observed(inputs, executor.nothing)
+    return {name: w.copy() for name, w in made.parameters().items()}
 
 
 def _steps(job: Job, parameters: Any, inputs: Any, rank: int, ranks: int) -> tuple[Any, list[dict[str, Array]]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mcnbench.arrays import Array
-from tests.distributed.ranks import Job, add_up, together, train, train_all
+from tests.distributed.ranks import Job, add_up, together, train, train_all, train_and_observe
 
 DATA = Path(__file__).parents[1] / "data"
 LINEAR, CHAIN, GRAPH, MOMENTS = (str(DATA / f"{name}.toml") for name in ("linear", "chain", "graph", "moments"))
@@ -84,3 +84,13 @@ def test_batch_norm_has_its_moments_from_each_sub_batch(backend: str) -> None:
         for name in ("conv1.w", "norm1.gain", "fc2.w"):
             assert relative(mine.parameters[name], same.parameters[name]) < ROUNDED
             assert relative(mine.gradients[name], whole.gradients[name]) > 1e-4
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numpy-winograd"])
+def test_a_step_that_each_rank_takes_alone_leaves_them_equal(backend: str) -> None:
+    """Though each had updated only its part of a parameter, and of its velocity, in the steps before."""
+    job = Job(CHAIN, backend, 7, 3, "float64")
+    whole = train_and_observe(job._replace(sub_batch=7))
+    for mine in together(train_and_observe, 3, job):
+        for name, w in whole.items():
+            assert relative(mine[name], w) < ROUNDED, name

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import numpy as np
 import pytest
 
 from mcnbench.distributed import neighbours
-from mcnbench.distributed.failure import Lost
+from mcnbench.distributed.failure import Diverged, Lost
 from tests.distributed.ranks import together
 
 NOBODY = 1 << 30
@@ -45,6 +44,85 @@ def test_every_rank_has_the_sums(ranks: int) -> None:
             np.testing.assert_array_equal(found[rank][i], whole, f"rank {rank}, {size} elements")
 
 
+def updates(size: int, rank: int, ranks: int) -> tuple[np.ndarray, np.ndarray] | None:
+    near = neighbours.met()
+    if near is None:
+        return None
+    summand, parameter = np.full(size, rank + 1, np.float32), np.arange(size, dtype=np.float32)
+
+    def use(part: slice, sum_: np.ndarray) -> None:
+        parameter[part] += 100 * sum_ + rank
+
+    near.start(summand, use=use, result=parameter).wait()
+    return summand, parameter
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("size", [1, 1000, neighbours.CHUNK_BYTES * 3 // 4 + 5])
+def test_each_rank_makes_its_part_of_the_result_and_all_have_it(ranks: int, size: int) -> None:
+    found = together(updates, ranks, size)
+    if None in found:
+        pytest.skip("this system forbids processes to read each other's memory")
+    ends = [size * rank // ranks for rank in range(ranks + 1)]
+    made_by = np.repeat(np.arange(ranks), np.diff(ends))
+    for rank, (summand, parameter) in enumerate(found):
+        np.testing.assert_array_equal(summand, np.full(size, rank + 1, np.float32))
+        np.testing.assert_array_equal(parameter, np.arange(size) + 100 * ranks * (ranks + 1) // 2 + made_by)
+
+
+def not_finite(places: dict[int, tuple[str, int]], rank: int, ranks: int) -> tuple[str] | None:
+    """What the rank says when some ranks have a NaN in one of two gradients."""
+    near = neighbours.met()
+    if near is None:
+        return None
+    gradients = {name: np.ones(30, np.float32) for name in ("fc6.w", "fc7.w")}
+    if rank in places:
+        name, at = places[rank]
+        gradients[name][at] = np.nan
+    try:
+        for name, gradient in gradients.items():
+            handle = near.start(gradient, [name])
+        handle.wait()
+    except (Diverged, Lost) as error:
+        return (f"{type(error).__name__}: {error}",)
+    return ("nothing",)
+
+
+@pytest.mark.parametrize("at", [0, 15, 29], ids=["part of rank 0", "part of rank 1", "part of rank 2"])
+def test_the_rank_whose_gradient_is_not_finite_names_it(at: int) -> None:
+    """Whoever sums that element; the others blame nobody else."""
+    said = together(not_finite, 3, {1: ("fc7.w", at)})
+    if None in said:
+        pytest.skip("this system forbids processes to read each other's memory")
+    assert said[1][0] == "Diverged: its gradient of fc7.w is not finite"
+    assert said[0][0].startswith("Lost: ")
+    assert said[2][0].startswith("Lost: ")
+
+
+def test_of_two_such_ranks_each_names_its_own() -> None:
+    said = together(not_finite, 2, {0: ("fc7.w", 3), 1: ("fc6.w", 3)})
+    if None in said:
+        pytest.skip("this system forbids processes to read each other's memory")
+    assert said[0][0] == "Diverged: its gradient of fc7.w is not finite"
+    assert said[1][0] == "Diverged: its gradient of fc6.w is not finite"
+
+
+def huge(rank: int, ranks: int) -> np.ndarray | None:
+    near = neighbours.met()
+    if near is None:
+        return None
+    gradient = np.full(10, 3e38, np.float32)
+    near.start(gradient).wait()
+    return gradient
+
+
+def test_a_sum_that_overflows_is_nobodys_fault() -> None:
+    for sum_ in together(huge, 2):
+        if sum_ is None:
+            pytest.skip("this system forbids processes to read each other's memory")
+        np.testing.assert_array_equal(sum_, np.full(10, np.inf))
+
+
 def on_nodes_of_their_own(rank: int, ranks: int) -> bool:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GROUP_RANK", str(rank // 2))
@@ -72,7 +150,7 @@ def unreadable(rank: int, ranks: int) -> tuple[str] | None:
     if near is None:
         return None
     if rank == 1:
-        near = neighbours.Neighbours(rank, [NOBODY, os.getpid()])
+        near._pids[0] = NOBODY
     try:
         near.start(np.ones(10)).wait()
     except Lost as error:

@@ -7,7 +7,7 @@ import pytest
 
 from mcnbench.distributed.failure import Diverged
 from mcnbench.distributed.neighbours import met
-from mcnbench.distributed.reducer import Reducer, Sums, in_order_of_memory, tensor
+from mcnbench.distributed.reducer import Divided, Reducer, Sums, in_order_of, in_order_of_memory, tensor
 from mcnbench.distributed.shares import shares, sub_batches
 from mcnbench.errors import BadInput
 from tests.distributed.ranks import together
@@ -55,6 +55,41 @@ def test_every_layout_is_summed_whatever_the_buckets(bucket_bytes: int, near: bo
         assert list(sums) == list(layouts())
         for name, gradient in layouts().items():
             np.testing.assert_array_equal(sums[name], gradient * (2 if name == "read-only" else 3), name)
+
+
+def test_a_parameter_is_flattened_in_the_order_of_its_gradient_only() -> None:
+    parameter, last = layouts()["plain"].copy(), layouts()["channels last"]
+    flat = in_order_of(parameter, parameter.copy())
+    assert flat is not None
+    flat *= 2
+    np.testing.assert_array_equal(parameter, 2 * layouts()["plain"])
+    same = in_order_of(last, 2 * last)
+    assert same is not None
+    np.testing.assert_array_equal(same, last.transpose(0, 2, 3, 1).ravel())
+    assert in_order_of(parameter, last) is None
+    assert in_order_of(layouts()["read-only"], parameter) is None
+
+
+def updated_apart(rank: int, ranks: int) -> np.ndarray | None:
+    near = met()
+    if near is None:
+        return None
+    w, v = np.zeros(10, np.float32), np.zeros(10, np.float32)
+
+    def sgd(w: np.ndarray, v: np.ndarray, dw: np.ndarray) -> None:
+        w -= dw
+
+    assert Sums(near, apart=True).start(np.ones(10, np.float32), divided=Divided(w, v, sgd)) is None
+    return w
+
+
+def test_apart_a_rank_updates_its_own_part_by_its_own_gradient() -> None:
+    """What it would do with the others, too, so that only the sums are missing from the time."""
+    for rank, w in enumerate(together(updated_apart, 2)):
+        if w is None:
+            pytest.skip("this system forbids processes to read each other's memory")
+        np.testing.assert_array_equal(w.reshape(2, 5)[rank], -np.ones(5))
+        np.testing.assert_array_equal(w.reshape(2, 5)[1 - rank], np.zeros(5))
 
 
 def pass_through(gradient: np.ndarray, bucket_bytes: int) -> dict[str, np.ndarray]:
