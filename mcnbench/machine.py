@@ -14,7 +14,7 @@ import psutil
 
 from mcnbench import ROOT, __version__
 
-PACKAGES = ("numpy", "torch", "scipy", "threadpoolctl")
+PACKAGES = ("numpy", "numba", "torch", "scipy", "threadpoolctl")
 GIB = 2**30
 
 
