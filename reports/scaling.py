@@ -2,17 +2,18 @@
 
 A step of P workers, each with n images of the batch, takes
 
-    T(P) = c n + u + (1 - h) E(P),      E(P) = k (2 (P - 1) a + 2 (P - 1) / P (bytes / k) / b)
+    T(P) = c n + u + max(0, E(P) - h),      E(P) = k (2 (P - 1) a + 2 (P - 1) / P (bytes / k) / b)
 
 c: seconds of an image, and u: of all else of a step, both measured with one worker, sub-batch by sub-batch. E: the
 gradients' sum in k buckets by ring all-reduces (Patarasuk and Yuan 2009), of latency a and bandwidth b, fitted to
-all-reduces of several sizes that nothing else went on beside. h: the part of E that the backward pass hid.
+all-reduces of several sizes that nothing else went on beside; workers that read each other's memory move as many bytes.
+h: seconds of E that the backward pass hid at the largest P measured; it is no longer where P is larger.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -88,7 +89,7 @@ def _speed_ups(table: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
 def communication(files: Sequence[RunFile]) -> pd.DataFrame:
     """What was measured of the sums: network, backend, batch, device, workers, communication (seconds), hidden."""
     rows = {}
-    for m in _measured(files):
+    for m in _pooled(files):
         found = m.details.get("communication")
         if found:
             rows[m.network, m.backend, m.batch, m.device, m.workers] = (_seconds(found["exchange_ns"]), _hidden(m))
@@ -114,6 +115,7 @@ class Model:
     bytes: int
     buckets: int
     hidden: float
+    """Seconds."""
     last: int
 
     def sums(self, workers: int) -> float:
@@ -125,7 +127,7 @@ class Model:
 
     def step(self, workers: int, images: float) -> float:
         """T(P) with so many images for each worker, in seconds."""
-        return self.image * images + self.rest + (1 - self.hidden) * self.sums(workers)
+        return self.image * images + self.rest + max(0.0, self.sums(workers) - self.hidden)
 
 
 def fit(measurements: Sequence[Measurement]) -> Model | None:
@@ -148,14 +150,15 @@ def fit(measurements: Sequence[Measurement]) -> Model | None:
     scale = matrix.max(axis=0)
     (latency, per_byte), _ = nnls(matrix / scale, wanted)
     last = several[-1]
+    found = last.details["communication"]
     return Model(
         image=1e-9 * median(parts) / sum(alone["sub_batches"]),
         rest=1e-9 * rest,
         latency=latency / scale[0],
         per_byte=per_byte / scale[1],
-        bytes=last.details["communication"]["bytes"],
-        buckets=last.details["communication"]["buckets"],
-        hidden=_hidden(last),
+        bytes=found["bytes"],
+        buckets=found["buckets"],
+        hidden=float(np.nan_to_num(_hidden(last))) * _seconds(found["exchange_ns"]),
         last=last.workers,
     )
 
@@ -171,7 +174,7 @@ def predictions(files: Sequence[RunFile]) -> pd.DataFrame:
     """
     rows = []
     groups: dict[tuple[str, str, int, str], list[Measurement]] = {}
-    for m in _measured(files):
+    for m in _pooled(files):
         groups.setdefault((m.network, m.backend, m.batch, m.device), []).append(m)
     for (network, backend, batch, device), found in groups.items():
         model = fit(found)
@@ -200,8 +203,7 @@ def _held_out(found: Sequence[Measurement], model: Model) -> dict[str, Any] | No
     last = max((m for m in found if _usable(m)), key=lambda m: m.workers)
     fewer = fit([m for m in found if m.workers < last.workers])
     if fewer is None:
-        parts = {name: getattr(model, name) for name in Model.__dataclass_fields__}
-        fewer = Model(**parts | {"hidden": 0.0})
+        fewer = replace(model, hidden=0.0)
     images = max(sum(rank["sub_batches"]) for rank in last.details["ranks"])
     one, step = fewer.step(1, images), fewer.step(last.workers, images)
     speed = last.images / (1e-9 * median(last.samples_ns))
@@ -219,17 +221,53 @@ def _measured(files: Sequence[RunFile]) -> list[Measurement]:
     return [m for file in files if file.run.experiment == "multi-gpu" for m in file.measurements]
 
 
+def _pooled(files: Sequence[RunFile]) -> list[Measurement]:
+    """One of each network, backend, batch, device and number of workers, the last file's: all good launches together,
+    or one that failed."""
+    found: dict[tuple[Any, ...], Measurement] = {}
+    for file in files:
+        launches: dict[tuple[Any, ...], list[Measurement]] = {}
+        for m in _measured([file]):
+            launches.setdefault((m.network, m.backend, m.batch, m.device, m.workers), []).append(m)
+        found |= {key: _together([m for m in each if _usable(m)] or each[-1:]) for key, each in launches.items()}
+    return list(found.values())
+
+
+def _together(launches: Sequence[Measurement]) -> Measurement:
+    """As if their samples were of one launch."""
+    first, *others = launches
+    if not others:
+        return first
+    of_ranks = zip(*(m.details["ranks"] for m in launches), strict=True)
+    details = first.details | {"ranks": [_joined(ranks, "samples_ns", "sub_batch_ns") for ranks in of_ranks]}
+    if "communication" in details:
+        each = [m.details["communication"] for m in launches]
+        of_sizes = zip(*(one["all_reduce"] for one in each), strict=True)
+        reduced = {"all_reduce": [_joined(sizes, "ns") for sizes in of_sizes]}
+        details["communication"] = _joined(each, "exchange_ns", "alone_ns") | reduced
+    samples = [ns for m in launches for ns in m.samples_ns]
+    return first.model_copy(update={"samples_ns": samples, "round": list(range(len(samples))), "details": details})
+
+
+def _joined(parts: Sequence[dict[str, Any]], *names: str) -> dict[str, Any]:
+    """The first one, with the lists of all under these names."""
+    return parts[0] | {name: [value for part in parts for value in part[name]] for name in names}
+
+
 def _usable(m: Measurement) -> bool:
     return m.error is None and m.verified.holds and bool(m.samples_ns) and "ranks" in m.details
 
 
 def _hidden(m: Measurement) -> float:
-    """The part of the sums that does not lengthen the step: 1 - (step - step without sums) / sums, within 0 and 1."""
+    """The part of the sums that does not lengthen the step: 1 - (step - step without sums) / sums, within 0 and 1.
+
+    NaN where the difference of the two steps is not known to within what the sums take.
+    """
     found = m.details["communication"]
-    if not m.samples_ns:
-        return np.nan
-    longer = 1e-9 * (median(m.samples_ns) - median(found["alone_ns"]))
-    return float(np.clip(1 - longer / _seconds(found["exchange_ns"]), 0, 1))
+    step, alone = (statistics.estimate(1e-9 * np.array(ns, float)) for ns in (m.samples_ns, found["alone_ns"]))
+    sums = _seconds(found["exchange_ns"])
+    known = (step.high - step.low + alone.high - alone.low) / 2
+    return float(np.clip(1 - (step.median - alone.median) / sums, 0, 1)) if known <= sums else np.nan
 
 
 def _ring(workers: int) -> tuple[int, float]:

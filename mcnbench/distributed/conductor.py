@@ -10,7 +10,6 @@ A rank that fails ends its team, becomes the error of its case, and the other te
 from __future__ import annotations
 
 import random
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +38,9 @@ SIZES = [1 << 12, 1 << 16, 1 << 20, 1 << 24, 1 << 26]
 """Bytes of the all-reduces from which latency and bandwidth are found."""
 
 REPEATS = 5
+
+ALONE = 3
+"""Steps without sums."""
 
 WARM_STEPS = 1
 
@@ -242,10 +244,9 @@ class Conductor:
         if not entry.alive:
             return
         if team.ranks > 1:
-            few = 3 if statistics.median(entry.samples) < 5e9 else 1
             ask = partial(team.ask, limit=self.time_limit)
             exchanged = ask("exchange", count=REPEATS)
-            alone = ask("alone", count=few)
+            alone = ask("alone", count=ALONE)
             reduced = ask("all_reduce", sizes=SIZES, count=REPEATS)
             entry.details["communication"] = {
                 "bytes": exchanged[0]["bytes"],

@@ -18,7 +18,7 @@ class Diverged(Exception):
 
 
 class Lost(Exception):
-    """torch.distributed gave up: another rank ended, or was silent for too long."""
+    """Another rank ended, was silent for too long, or cannot go on: as torch.distributed or neighbours.py found."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(f"{LOST}: {' '.join(str(error).split())[:200]}")

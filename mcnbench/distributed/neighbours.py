@@ -103,14 +103,14 @@ class Neighbours:
         array = array.reshape(-1)
         if use is None or result is None:
             use, result = array.__setitem__, array
-        self._told.append(self._tell(Bucket(names, array, use, result)))
+        self._told.append(self._announce(Bucket(names, array, use, result)))
         while self._told and all(line.poll() for line in self._lines.values()):
             self._sum(self._told.pop(0))
         return Handle(self)
 
     def complete(self, array: Array) -> None:
         """Gets the parts of an array, which has one axis, from the ranks that make them."""
-        bucket = self._tell(Bucket((), array, array.__setitem__, array))
+        bucket = self._announce(Bucket((), array, array.__setitem__, array))
         self._summed.append((bucket, self._addresses()))
         self.finish()
 
@@ -147,7 +147,7 @@ class Neighbours:
         rank, ranks = self._rank if rank is None else rank, len(self._pids)
         return slice(array.size * rank // ranks, array.size * (rank + 1) // ranks)
 
-    def _tell(self, bucket: Bucket) -> Bucket:
+    def _announce(self, bucket: Bucket) -> Bucket:
         for line in self._lines.values():
             _tell(line, bucket.array.ctypes.data, bucket.result.ctypes.data)
         return bucket

@@ -124,7 +124,7 @@ class RankWork(Work):
         if found is not None and not found.error <= LARGEST_DIFFERENCE:
             raise Diverged(
                 f"the sum over ranks of the gradient of {found.parameter} is {found.error:.2g} (relative L2) from that "
-                "of one process on the whole batch"
+                "of one process on all their images"
             )
         return {} if found is None else {"parameter": found.parameter, "difference": found.error}
 
@@ -167,11 +167,9 @@ class RankWork(Work):
         return {"ns": [[self._summed([size]) for _ in range(count)] for size in sizes]}
 
     def exchange(self, count: int) -> dict[str, Any]:
-        """Times the sums of all gradients of a step, in buckets, with nothing else going on."""
-        size = 4 * self._trainer.network.parameter_count
-        bucket = self._trainer.bucket_bytes
-        sizes = [min(bucket, size - at) for at in range(0, size, bucket)]
-        return {"bytes": size, "buckets": len(sizes), "ns": [self._summed(sizes) for _ in range(count)]}
+        """Times the sums of all gradients of a step, as many at a time as in a step, with nothing else going on."""
+        sizes = self._trainer.summed_bytes
+        return {"bytes": sum(sizes), "buckets": len(sizes), "ns": [self._summed(sizes) for _ in range(count)]}
 
     def leave(self) -> dict[str, Any]:
         """Parts from the others in peace."""
@@ -183,7 +181,7 @@ class RankWork(Work):
         sums, on_gpu = self._trainer.steps.sums, dist.get_backend() == "nccl"
         assert sums is not None, "a process alone has nothing to sum"
         counts = [max(1, size // 4) for size in sizes]
-        arrays = [torch.zeros(n, device="cuda") if on_gpu else np.zeros(n, np.float32) for n in counts]
+        arrays = [torch.zeros(n, device="cuda") if on_gpu else np.ones(n, np.float32) for n in counts]
         self._meet()
         began = time.perf_counter_ns()
         for work in [sums.start(array) for array in arrays]:

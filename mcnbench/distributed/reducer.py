@@ -10,7 +10,7 @@ caches.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Gradients whose sums are under way: names, the arrays that will hold them, and torch's handles."""
+    """Gradients whose sums are under way: names, the arrays that will hold them, and handles, None if already there."""
 
     names: tuple[str, ...]
     arrays: tuple[Any, ...]
@@ -167,6 +167,23 @@ class Reducer:
                 self._squares.append((names, part.dot(part)))
             works.append(sums and sums.start(part))
         return tuple(works)
+
+
+def summed_bytes(gradients: Iterable[int], bucket_bytes: int, cut: bool) -> list[int]:
+    """Bytes of each sum that a Reducer, or PyTorch's DistributedDataParallel, makes of gradients of so many bytes.
+
+    For a Reducer the engine sums large ones in parts: `cut`.
+    """
+    sums, small = [], 0
+    for size in gradients:
+        if size >= bucket_bytes:
+            sums += [small, size]
+            small = 0
+        elif (small := small + size) >= bucket_bytes:
+            sums.append(small)
+            small = 0
+    sums = [size for size in [*sums, small] if size]
+    return [min(bucket_bytes, size - at) for size in sums for at in range(0, size, bucket_bytes)] if cut else sums
 
 
 def tensor(array: Any) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -55,7 +56,8 @@ class Compared(NamedTuple):
 class ParallelTrainer:
     """Takes a rank's part of training steps. Raises BadInput for what `training.Trainer` and `shares` refuse.
 
-    `images` and `flops` are of the whole batch; `bucket_bytes` is how much is summed at a time.
+    `images` and `flops` are of the whole batch; gradients of fewer than `bucket_bytes` are summed several at a time,
+    so that a step has sums of `summed_bytes`.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class ParallelTrainer:
         self.shared_as = [len(piece["images"]) for piece in pieces]
         parameters = training.initial_parameters(network, seed, dtype)
         alone = place.ranks == 1
+        itemsize = np.dtype(dtype).itemsize
+        gradients = [itemsize * math.prod(shape) for shape in reversed(list(network.parameters.values()))]
         self.steps: ParallelSteps
         if hasattr(backend.implementation, "training_step") and backend.name.startswith("torch"):
             from mcnbench.distributed.torch_steps import ParallelTorchSteps
@@ -90,11 +94,14 @@ class ParallelTrainer:
             self.steps = ParallelTorchSteps(
                 network, parameters, pieces, batch, variant=variant, device=device, alone=alone, progress=progress
             )
+            cut = False
         else:
             from mcnbench.distributed.block_steps import ParallelBlockSteps
 
             self.bucket_bytes = reducer.BUCKET_BYTES
             self.steps = ParallelBlockSteps(network, backend, parameters, pieces, batch, alone=alone, progress=progress)
+            cut = self.steps.sums is not None and self.steps.sums.neighbours is None
+        self.summed_bytes = reducer.summed_bytes(gradients, self.bucket_bytes, cut)
 
     @property
     def runs(self) -> Sequence[tuple[str, ...]]:

@@ -13,15 +13,17 @@ from reports.runfile import RunFile
 from reports.text import cell, reasons, receipts
 
 LEGEND = [
-    "images/s: of all devices together; the median over rounds with its 95% bootstrap interval.",
-    "speed-up: over the fewest devices measured, paired by round; efficiency: of what as many more would give at best.",
-    "communication: of the sums of a step's gradients by themselves; hidden: the part that did not lengthen the step.",
+    "images/s: of all workers together; the median over rounds with its 95% bootstrap interval.",
+    "speed-up: over the fewest workers measured, paired by round; efficiency: of what as many more would give at best.",
+    "communication: of the sums of a step's gradients by themselves; hidden: the part that did not lengthen the step, "
+    "– where it is lost in the scatter of the steps.",
     "published: a batch of 264 in sub-batches of 22, whatever was measured.",
 ]
 
 PREDICTED = [
     "PREDICTED, not measured: from the times of an image and of an update with one worker, latency and bandwidth of "
-    "all-reduces of several sizes (reports/scaling.py). Each further worker has a sub-batch, so the batch grows.",
+    "all-reduces of several sizes (reports/scaling.py). Each further worker has a sub-batch, so the batch grows, and "
+    "is joined to the others as those measured are: where these read each other's memory, as on one large machine.",
     "measured: of the largest number of workers, whose steps the prediction beside it did not see.",
     "efficiency: of as many times one worker with the same share of images.",
 ]
@@ -89,7 +91,7 @@ def headline(table: pd.DataFrame) -> str:
     held_out = table[table["measured"].notna()]
     said = [
         f"{published.title(str(row['network']))} on {row['workers']} of {row['backend']}: predicted "
-        f"{cell(row, 'predicted')}, measured {cell(row, 'measured')} images/s ({row['off']:+.0%})"
+        f"{cell(row, 'predicted')}, measured {cell(row, 'measured')} images/s ({cell(row, 'off')})"
         for row in held_out.to_dict("records")
     ]
     return f"Held out from the fit: {'; '.join(said)}." if said else ""
@@ -98,7 +100,7 @@ def headline(table: pd.DataFrame) -> str:
 def _headline(good: pd.DataFrame) -> str:
     most = good[good["workers"] > 1].sort_values("workers").groupby(["network", "backend"], sort=False, observed=True)
     said = [
-        f"{row['backend']} on {row['workers']} devices: {row['efficiency']:.0%} efficiency "
+        f"{row['backend']} on {row['workers']} workers: {row['efficiency']:.0%} efficiency "
         f"({published.title(str(row['network']))})"
         for row in most.tail(1).to_dict("records")
     ]

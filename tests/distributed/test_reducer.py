@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
 import numpy as np
 import pytest
 
 from mcnbench.distributed.failure import Diverged
-from mcnbench.distributed.neighbours import met
-from mcnbench.distributed.reducer import Divided, Reducer, Sums, in_order_of, in_order_of_memory, tensor
+from mcnbench.distributed.neighbours import Neighbours, met
+from mcnbench.distributed.reducer import Divided, Reducer, Sums, in_order_of, in_order_of_memory, summed_bytes, tensor
 from mcnbench.distributed.shares import shares, sub_batches
 from mcnbench.errors import BadInput
 from tests.distributed.ranks import together
@@ -68,6 +71,30 @@ def test_a_parameter_is_flattened_in_the_order_of_its_gradient_only() -> None:
     np.testing.assert_array_equal(same, last.transpose(0, 2, 3, 1).ravel())
     assert in_order_of(parameter, last) is None
     assert in_order_of(layouts()["read-only"], parameter) is None
+
+
+class Recorder(Sums):
+    """Sums nothing, and notes how many bytes it was asked to."""
+
+    asked: ClassVar[list[int]] = []
+
+    def start(self, flat: Any, names: Sequence[str] = (), divided: Divided | None = None) -> None:
+        self.asked.append(flat.nbytes)
+
+
+@pytest.mark.parametrize("near", [True, False])
+@pytest.mark.parametrize("bucket_bytes", [4, 100, 500, 1 << 20])
+def test_the_bytes_of_each_sum_are_known_before(bucket_bytes: int, near: bool) -> None:
+    """What the time of a step's sums by themselves rests on."""
+    recorder = Recorder(cast(Neighbours, object()) if near else None)
+    recorder.asked.clear()
+    reducer = Reducer(recorder, bucket_bytes)
+    for name, gradient in layouts().items():
+        reducer.add(name, gradient)
+    list(reducer.finish())
+    sizes = [gradient.nbytes for gradient in layouts().values()]
+    assert recorder.asked == summed_bytes(sizes, bucket_bytes, cut=not near)
+    assert sum(recorder.asked) == sum(sizes)
 
 
 def updated_apart(rank: int, ranks: int) -> np.ndarray | None:

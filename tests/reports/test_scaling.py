@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from reports import frames, parts, runfile, scaling, schema
@@ -90,6 +91,33 @@ def test_what_is_hidden_is_what_did_not_lengthen_the_step(make_run: Made, hidden
     assert table.loc[2, "efficiency"] == pytest.approx(expected / 2)
     assert table.loc[2, "published cuDNN"] == 22.2
     assert table.loc[4, "state"] == "not measured"
+
+
+def test_what_is_hidden_does_not_grow_with_the_workers(make_run: Made) -> None:
+    """A backward pass that hides the sums of two workers hides as much of those of more, and no more."""
+    table = scaling.predictions(read(make_run, [several(1), several(2, hidden=1.0)]))
+    further = table[table["measured"].isna()].set_index("workers")
+    step = IMAGE * 24 + REST
+    expected = step / (step + sums(1024) - sums(2))
+    assert further.loc[1024, "efficiency"] == pytest.approx(expected, rel=1e-2)
+
+
+def test_what_the_scatter_covers_is_not_said_to_be_hidden(make_run: Made) -> None:
+    two = several(2, hidden=1.0)
+    found = two.details["communication"]
+    found["alone_ns"] = [found["alone_ns"][0] + round(part * 1e9 * sums(2)) for part in (-2, 0, 2)]
+    files = read(make_run, [several(1), two])
+    table = scaling.multi_gpu(frames.samples(files), files).set_index("workers")
+    assert np.isnan(table.loc[2, "hidden"])
+    assert table.loc[2, "communication"] == pytest.approx(sums(2))
+
+
+def test_launches_are_taken_together(make_run: Made) -> None:
+    """The second launch is a third slower than the first: the median over both counts, not either one's."""
+    files = read(make_run, [several(1), several(2), several(1, launch=1), several(2, slower=4 / 3, launch=1)])
+    first, second = (several(2, slower=s).samples_ns for s in (1, 4 / 3))
+    held_out = scaling.predictions(files).iloc[0]
+    assert held_out["measured"] == pytest.approx(BATCH / (1e-9 * (first[0] + second[0]) / 2))
 
 
 def test_the_efficiency_is_paired_by_round(make_run: Made) -> None:
