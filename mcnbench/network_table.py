@@ -138,8 +138,8 @@ def _remarks(network: Network, table: Sequence[Row], batch: int) -> list[str]:
     total = totals(network, table, batch)
     lines = [
         f"Parameters: {total['parameters']:,} ({_size(total['parameter_bytes'])}).",
-        f"Data: images and outputs {_size(total['data_bytes'])} for a batch of {batch}; a training step holds about "
-        f"{_size(total['training_step_bytes'])}.",
+        f"Data: images and outputs {_size(total['data_bytes'])} for a batch of {batch}; a training step, in which "
+        f"a convolution and its ReLU share one output, holds about {_size(total['training_step_bytes'])}.",
         f"Multiply-adds: {total['multiply_adds']:,} an image.",
     ]
     if total["unseen_pixels"]:

@@ -19,7 +19,7 @@ PATH = click.Path(path_type=Path)
 def command(runs: tuple[Path, ...], out: Path | None, splice: Path | None, follow: bool) -> None:
     """Tables and figures of run files: Markdown, CSV, LaTeX, PNG, SVG, PDF and one HTML page, in a new folder.
 
-    Results of pytest-benchmark and asv (.json) may stand among the runs.
+    Results of pytest-benchmark, asv, `compare --json` and `faults --json` (.json) may stand among the runs.
     """
     from mcnbench.errors import BadInput
     from reports.errors import ReportError

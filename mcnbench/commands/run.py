@@ -37,7 +37,7 @@ KINDS = {
 @click.option(
     "--images", metavar="DIR", help="A folder of images to take crops of, instead of the photograph that ships."
 )
-@click.option("--quick", is_flag=True, help="An eighth of the batches, and a small budget.")
+@click.option("--quick", is_flag=True, help="Smaller batches and a smaller budget, as the experiment's [quick] says.")
 @click.option("--seed", type=int, help="Of parameters, images, masks and the order of turns.")
 @click.option("--inherit-env", is_flag=True, help="Leave the environment variables of the workers as they are here.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run file; runs/EXPERIMENT-TIME.jsonl if not given.")

@@ -44,8 +44,11 @@ def test_torch_sums_the_very_memory_of_the_array(layout: str) -> None:
     np.testing.assert_array_equal(gradient, 2 * layouts()["plain"])
 
 
-def summed(bucket_bytes: int, near: bool, rank: int, ranks: int) -> dict[str, np.ndarray]:
-    reducer = Reducer(Sums(met() if near else None), bucket_bytes)
+def summed(bucket_bytes: int, near: bool, rank: int, ranks: int) -> dict[str, np.ndarray] | None:
+    neighbours = met() if near else None
+    if near and neighbours is None:
+        return None
+    reducer = Reducer(Sums(neighbours), bucket_bytes)
     for name, gradient in layouts().items():
         reducer.add(name, gradient if gradient.flags.writeable is False else gradient * np.float32(rank + 1))
     return dict(reducer.finish())
@@ -55,6 +58,8 @@ def summed(bucket_bytes: int, near: bool, rank: int, ranks: int) -> dict[str, np
 @pytest.mark.parametrize("bucket_bytes", [4, 100, 500, 1 << 20])
 def test_every_layout_is_summed_whatever_the_buckets(bucket_bytes: int, near: bool) -> None:
     for sums in together(summed, 2, bucket_bytes, near):
+        if sums is None:
+            pytest.skip("this system forbids processes to read each other's memory")
         assert list(sums) == list(layouts())
         for name, gradient in layouts().items():
             np.testing.assert_array_equal(sums[name], gradient * (2 if name == "read-only" else 3), name)
