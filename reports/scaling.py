@@ -244,7 +244,7 @@ def _together(launches: Sequence[Measurement]) -> Measurement:
         each = [m.details["communication"] for m in launches]
         of_sizes = zip(*(one["all_reduce"] for one in each), strict=True)
         reduced = {"all_reduce": [_joined(sizes, "ns") for sizes in of_sizes]}
-        details["communication"] = _joined(each, "exchange_ns", "alone_ns") | reduced
+        details["communication"] = _joined(each, *(key for key in each[0] if key.endswith("_ns"))) | reduced
     samples = [ns for m in launches for ns in m.samples_ns]
     return first.model_copy(update={"samples_ns": samples, "round": list(range(len(samples))), "details": details})
 
@@ -261,13 +261,15 @@ def _usable(m: Measurement) -> bool:
 def _hidden(m: Measurement) -> float:
     """The part of the sums that does not lengthen the step: 1 - (step - step without sums) / sums, within 0 and 1.
 
-    NaN where the difference of the two steps is not known to within what the sums take.
+    NaN where the difference of the two, which were timed in turn, is not known to within what the sums take.
     """
     found = m.details["communication"]
-    step, alone = (statistics.estimate(1e-9 * np.array(ns, float)) for ns in (m.samples_ns, found["alone_ns"]))
+    if "whole_ns" not in found:
+        return np.nan
+    longer = statistics.estimate(1e-9 * (np.array(found["whole_ns"], float) - np.array(found["alone_ns"], float)))
     sums = _seconds(found["exchange_ns"])
-    known = (step.high - step.low + alone.high - alone.low) / 2
-    return float(np.clip(1 - (step.median - alone.median) / sums, 0, 1)) if known <= sums else np.nan
+    known = (longer.high - longer.low) / 2 <= sums
+    return float(np.clip(1 - longer.median / sums, 0, 1)) if known else np.nan
 
 
 def _ring(workers: int) -> tuple[int, float]:

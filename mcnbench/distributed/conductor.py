@@ -3,7 +3,7 @@
 A visit: start a team of ranks for each number of workers; hold the first step of its rank 0 to the blocks' bounds, the
 sum over its ranks to what one process finds, and its ranks' parameters to each other; warm up; then rounds, in each of
 which every team has one turn, in random order; the checks again on fresh data; and last, with nothing to be kept right,
-how long the sums take by themselves and steps without them. Only one team works at a time.
+how long the sums take by themselves, and steps with and without them. Only one team works at a time.
 A rank that fails ends its team, becomes the error of its case, and the other teams go on.
 """
 
@@ -39,8 +39,8 @@ SIZES = [1 << 12, 1 << 16, 1 << 20, 1 << 24, 1 << 26]
 
 REPEATS = 5
 
-ALONE = 3
-"""Steps without sums."""
+PAIRS = 4
+"""Steps with and without sums."""
 
 WARM_STEPS = 1
 
@@ -239,20 +239,21 @@ class Conductor:
         entry.peak = max(answer["bytes"] for answer in peaks)
 
     def _communication(self, entry: Entry) -> None:
-        """Sums by themselves, steps without them, and all-reduces of several sizes; then the ranks part."""
+        """Sums by themselves, steps with and without them, all-reduces of several sizes; then the ranks part."""
         team = entry.team
         if not entry.alive:
             return
         if team.ranks > 1:
             ask = partial(team.ask, limit=self.time_limit)
             exchanged = ask("exchange", count=REPEATS)
-            alone = ask("alone", count=ALONE)
+            alone = ask("alone", count=PAIRS)
             reduced = ask("all_reduce", sizes=SIZES, count=REPEATS)
             entry.details["communication"] = {
                 "bytes": exchanged[0]["bytes"],
                 "buckets": exchanged[0]["buckets"],
                 "exchange_ns": _slowest([answer["ns"] for answer in exchanged]),
-                "alone_ns": _slowest([answer["ns"] for answer in alone]),
+                "whole_ns": _slowest([answer["whole_ns"] for answer in alone]),
+                "alone_ns": _slowest([answer["alone_ns"] for answer in alone]),
                 "all_reduce": [
                     {"bytes": size, "ns": _slowest([answer["ns"][i] for answer in reduced])}
                     for i, size in enumerate(SIZES)

@@ -153,14 +153,19 @@ class RankWork(Work):
         return {"ns": [self._timed() for _ in range(count)]}
 
     def alone(self, count: int) -> dict[str, Any]:
-        """Times steps in which nothing is summed. The ranks differ afterwards, so that it is the last thing to do."""
-        ns = []
+        """Times whole steps and such in which nothing is summed, in turn.
+
+        The ranks differ afterwards, so that it is the last thing to do.
+        """
+        whole, alone = [], []
         for _ in range(count):
+            self._meet()
+            whole.append(self._timed())
             self._meet()
             began = time.perf_counter_ns()
             self._trainer.steps.step(alone=True)
-            ns.append(time.perf_counter_ns() - began)
-        return {"ns": ns}
+            alone.append(time.perf_counter_ns() - began)
+        return {"whole_ns": whole, "alone_ns": alone}
 
     def all_reduce(self, sizes: list[int], count: int) -> dict[str, Any]:
         """Times all-reduces of so many bytes of float32, one after the other, with nothing else going on."""

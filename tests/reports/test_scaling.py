@@ -42,6 +42,7 @@ def several(workers: int, hidden: float = 0.0, slower: float = 1.0, **changes: A
             "bytes": BYTES,
             "buckets": BUCKETS,
             "exchange_ns": [round(1e9 * sums(workers))] * 5,
+            "whole_ns": [round(1e9 * step)] * 3,
             "alone_ns": [round(1e9 * slower * local)] * 3,
             "all_reduce": [
                 {"bytes": size, "ns": [round(1e9 * ring(workers, size))] * 5} for size in (4096, 1 << 20, 1 << 26)
