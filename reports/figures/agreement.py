@@ -1,4 +1,8 @@
-"""Heat maps of who agrees with whom: numbers in every square, so that no colour has to be read."""
+"""Heat maps of who agrees with whom: numbers in every square, so that no colour has to be read.
+
+The squares are paths, as a page that loads nothing shows no picture inside a figure; their colours, and those of the
+numbers in them, are the same on light and on dark.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,15 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from reports.figures.style import INK, STYLE, name
+from reports.figures.style import STYLE, name
 
 MOST = 40
 """Rows or columns that a picture can hold."""
+DARK, LIGHT = "#111111", "#ffffff"
+"""Of numbers in squares: neither is a colour that follows the page's."""
 Squares = npt.NDArray[np.float64]
 
 
@@ -31,10 +37,10 @@ def agreement(pairs: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(1.4 + 0.72 * len(names), 1.0 + 0.62 * len(names)), layout="constrained")
         axes = figure.add_subplot()
         top = max(24.0, float(np.nanmax(bits, initial=0.0)))
-        axes.imshow(bits, cmap="Blues", vmin=0, vmax=1.6 * top, aspect="auto")
+        squares = _squares(axes, bits, "Blues", Normalize(0, 1.6 * top))
         _label(axes, names, names)
         for i, j in zip(*np.nonzero(np.isfinite(bits)), strict=True):
-            _write(axes, i, j, f"{bits[i, j]:.0f} bits\n{_short(ratios[i, j])}", ratios[i, j] > 1)
+            _write(axes, squares, i, j, f"{bits[i, j]:.0f} bits\n{_short(ratios[i, j])}", ratios[i, j] > 1)
         axes.set_xlabel("fewest bits that agree\nlargest difference / bound (bold: beyond it)")
         return figure
 
@@ -50,24 +56,42 @@ def errors_by_block(worst: pd.DataFrame) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2.0 + 0.72 * len(backends), 0.9 + 0.27 * len(blocks)), layout="constrained")
         axes = figure.add_subplot()
-        axes.imshow(np.clip(ratios, 1e-3, 1e3), cmap="Oranges", norm=LogNorm(1e-3, 1e4), aspect="auto")
+        squares = _squares(axes, np.clip(ratios, 1e-3, 1e3), "Oranges", LogNorm(1e-3, 1e4))
         _label(axes, blocks, backends)
         for i, j in zip(*np.nonzero(np.isfinite(ratios)), strict=True):
-            _write(axes, i, j, _short(ratios[i, j]), ratios[i, j] > 1)
+            _write(axes, squares, i, j, _short(ratios[i, j]), ratios[i, j] > 1)
         axes.set_xlabel("worst error / bound (bold: beyond it)")
         return figure
 
 
+def _squares(axes: mpl.axes.Axes, values: Squares, colours: str, norm: Normalize) -> Squares:
+    """Draws a square per value, none for what is NaN, the first row at the top; returns their colours (RGBA)."""
+    axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, norm=norm)
+    axes.invert_yaxis()
+    return np.asarray(mpl.colormaps[colours](norm(values)))
+
+
 def _label(axes: mpl.axes.Axes, rows: list[str], columns: list[str]) -> None:
-    axes.set_xticks(range(len(columns)), [name(n, 16) for n in columns], rotation=30, ha="right")
-    axes.set_yticks(range(len(rows)), [name(n, 22) for n in rows])
+    axes.set_xticks(np.arange(len(columns)) + 0.5, [name(n, 16) for n in columns], rotation=30, ha="right")
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [name(n, 22) for n in rows])
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
 
 
-def _write(axes: mpl.axes.Axes, i: int, j: int, words: str, bold: bool) -> None:
-    axes.text(j, i, words, ha="center", va="center", fontsize=7, color=INK, weight="bold" if bold else "normal")
+def _write(axes: mpl.axes.Axes, squares: Squares, i: int, j: int, words: str, bold: bool) -> None:
+    colour = DARK if luminance(squares[i, j, :3]) > 0.18 else LIGHT  # there both have the same contrast
+    axes.text(
+        j + 0.5, i + 0.5, words, ha="center", va="center", fontsize=7, color=colour,
+        weight="bold" if bold else "normal",
+    )  # fmt: skip
+
+
+def luminance(colour: npt.ArrayLike) -> float:
+    """Relative luminance of an sRGB colour, from 0 (black) to 1 (white), as WCAG 2.2 defines it."""
+    values = np.asarray(colour, np.float64)
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def _short(ratio: float) -> str:
