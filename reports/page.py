@@ -7,12 +7,12 @@ is text and is escaped as such; figures are inline SVG whose colours follow the 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -31,8 +31,10 @@ MOST_PROBLEMS = 50
 """Beyond these the page says where the rest is, so that it can still be mailed."""
 
 
-MARKED = {"HOLDS": "good", "SAME": "good", "IMPROVED": "good", "UNSUPPORTED": "", "AMBIGUOUS": ""}
-"""The style of a verdict; of all others it is "bad"."""
+GOOD = ["HOLDS", "AGREE", "SAME", "IMPROVED", "KILLED"]
+BAD = ["VIOLATED", "MISTRUSTED", "ERROR", "DIFFER", "INCORRECT", "REGRESSED", "MISSING", "INCOMPARABLE", "SURVIVED"]
+MARKED = dict.fromkeys(GOOD, "good") | dict.fromkeys(BAD, "bad")
+"""The style of a verdict, and of what became of a planted fault; other words have none."""
 
 
 class Cell(NamedTuple):
@@ -97,21 +99,25 @@ def headings(table: pd.DataFrame) -> dict[str, str]:
 def rows(table: pd.DataFrame) -> list[list[Cell]]:
     """The table's rows as the page shows them."""
     shown = headings(table)
-    return [[_cell(row, name) for name in shown] for row in table.to_dict("records")]
+    numbers = {name for name in shown if all(map(_is_number, table[name].dropna()))}
+    return [[_cell(row, name, name in numbers) for name in shown] for row in table.to_dict("records")]
 
 
-def _cell(row: dict[Any, Any], name: str) -> Cell:
-    value = row[name]
-    if name == "verdict":
-        return Cell(str(value), str(value), MARKED.get(str(value), "bad"))
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _cell(row: dict[Any, Any], name: str, in_numbers: bool) -> Cell:
+    """What is missing has no key; it stands where the numbers of its column do, if it is a column of numbers."""
+    value, shown = row[name], text.cell(row, name)
+    missing = pd.isna(value)
+    if name in ("verdict", "word"):
+        return Cell(shown, "" if missing else shown, MARKED.get(str(value), ""))
     if name == "state":
-        return Cell(
-            text.cell(row, name), str(value), {"ok": "good", "wrong": "bad", "failed": "bad"}.get(str(value), "odd")
-        )
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return Cell(text.cell(row, name), "" if math.isnan(value) else repr(float(value)), "number")
-    shown = text.cell(row, name)
-    return Cell(shown, str(value), "prose" if len(shown) > LONG else "")
+        return Cell(shown, str(value), {"ok": "good", "wrong": "bad", "failed": "bad"}.get(str(value), "odd"))
+    if in_numbers or _is_number(value):
+        return Cell(shown, "" if missing else repr(float(value)), "number" if in_numbers else "")
+    return Cell(shown, "" if missing else str(value), "prose" if len(shown) > LONG else "")
 
 
 def facts(content: dict[str, Any]) -> list[tuple[str, str]]:

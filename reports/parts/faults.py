@@ -56,7 +56,7 @@ def details(files: Sequence[RunFile]) -> Part | None:
     if table.empty:
         return None
     columns = ["fault", "what", "backend", "seed", "word", "killed by", "dtype", "verdict", "examples", "seconds"]
-    return Part("every-fault", "Every planted fault", table[columns])
+    return Part("every-fault", "Every planted fault", table[columns].rename(columns={"verdict": "objection"}))
 
 
 def _table(files: Sequence[RunFile]) -> pd.DataFrame:
