@@ -35,7 +35,7 @@ def _significant(digits: int) -> Callable[[Any], str]:
     def write(value: Any) -> str:
         value = float(value)
         if value == 0 or not math.isfinite(value):
-            return f"{value:g}"
+            return f"{value:zg}"
         if abs(value) >= 1e7:
             return f"{value:.{digits - 1}e}"
         decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
@@ -45,7 +45,17 @@ def _significant(digits: int) -> Callable[[Any], str]:
 
 
 def _percent(value: Any) -> str:
-    return f"{100 * float(value):.0f}%"
+    return f"{100 * float(value):z.0f}%"
+
+
+def _signed(decimals: int) -> Callable[[Any], str]:
+    """A percentage with its sign; what is written as zero has none."""
+
+    def write(value: Any) -> str:
+        written = f"{100 * float(value):+z.{decimals}f}%"
+        return written if written.strip("+0.%") else written[1:]
+
+    return write
 
 
 def _time(value: Any) -> str:
@@ -65,8 +75,12 @@ def _whole(value: Any) -> str:
 
 
 def _published(value: Any) -> str:
-    """As it was printed: one decimal, or more where there were more."""
+    """As it was published: one decimal, or more where there were more."""
     return f"{value:.1f}" if round(value, 1) == value else f"{value:g}"
+
+
+def _scientific(value: Any) -> str:
+    return f"{float(value):.1e}" if value else "0"
 
 
 def _day(value: Any) -> str:
@@ -74,7 +88,7 @@ def _day(value: Any) -> str:
 
 
 def _fixed(decimals: int) -> Callable[[Any], str]:
-    return lambda value: f"{float(value):,.{decimals}f}"
+    return lambda value: f"{float(value):z,.{decimals}f}"
 
 
 COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -87,7 +101,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "images_per_second": ("images/s", _significant(3)),
     "ratio": ("ratio", _fixed(2)),
     "share": ("of limit", _percent),
-    "part": ("of all", lambda value: f"{100 * float(value):.1f}%"),
+    "part": ("of all", lambda value: f"{100 * float(value):z.1f}%"),
     "peak_bytes": ("peak GB", _gigabytes),
     "error_ratio": ("error /\u00a0bound", _significant(2)),
     "error_multiple": ("error /\u00a0torch's", _significant(2)),
@@ -97,18 +111,24 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "hidden": ("hidden", _percent),
     "predicted": ("predicted images/s", _significant(3)),
     "measured": ("measured images/s", _significant(3)),
-    "off": ("off by", lambda value: f"{100 * float(value):+.0f}%"),
+    "off": ("off by", _signed(0)),
     "examples": ("examples", _whole),
     "worst_ratio": ("error /\u00a0bound", _significant(2)),
     "median_ratio": ("median error /\u00a0bound", _significant(2)),
     "bits": ("bits", lambda value: f"{float(value):.0f}"),
     "same": ("same bits", _percent),
+    "loss": ("loss", _scientific),
+    "gradients": ("gradients", _scientific),
+    "distance": ("distance", _scientific),
+    "steps": ("steps", _whole),
+    "accuracy": ("accuracy", lambda value: f"{float(value):.1%}"),
+    "mean_seconds": ("mean time", lambda value: f"{float(value):.0f} s"),
     "rounds": ("rounds", lambda value: _whole(value) if value else NOTHING),
     "first": ("first run", _day),
     "last": ("last run", _day),
     "started": ("started", _day),
     "seconds_before": ("time at first", _time),
-    "change": ("change", lambda value: f"{float(value):+.1%}"),
+    "change": ("change", _signed(1)),
     "slowdown": ("slow-down", lambda value: f"{float(value):.0%}"),
     "state": ("verified", lambda state: STATES.get(state, str(state))),
 }
@@ -276,7 +296,7 @@ def markdown(value: str) -> str:
 
 
 def _is_number(column: pd.Series) -> bool:
-    return all(value == NOTHING or value[:1].isdigit() or value[:2].lstrip("-")[:1].isdigit() for value in column)
+    return all(value == NOTHING or value[:2].lstrip("+-")[:1].isdigit() for value in column)
 
 
 def as_latex(table: pd.DataFrame, caption: str = "") -> str:

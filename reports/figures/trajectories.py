@@ -27,7 +27,7 @@ def trajectories(distances: pd.DataFrame) -> Figure:
                 marker=MARKERS[i % len(MARKERS)], markersize=4, markevery=(i * every // max(1, len(names)), every),
             )  # fmt: skip
         axes.set_xlabel("step")
-        axes.set_ylabel("distance of the parameters")
+        axes.set_ylabel("relative distance of the parameters")
         axes.grid(axis="both", color=FAINT, alpha=0.25, linewidth=0.6)
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         return figure

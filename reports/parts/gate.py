@@ -73,7 +73,7 @@ def _row(trials: pd.DataFrame) -> dict[str, Any]:
     return {
         "trials": len(trials),
         **count,
-        "mean time": f"{trials['seconds'].mean():.0f} s",
+        "mean_seconds": trials["seconds"].mean(),
         f"{RULE} fails": sum(map(_alarms, base, head)),
         f"{RULE} fails, two runs": sum(map(_alarms, base, head[1:])),
     }

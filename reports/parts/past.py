@@ -8,6 +8,7 @@ import pandas as pd
 
 from reports import change_points, figures, tables
 from reports.parts.part import Drawing, Part
+from reports.text import cell
 
 LEGEND = [
     "change: of the time per sample, from the first run to the last; above 0% it became slower.",
@@ -22,7 +23,7 @@ def part(frame: pd.DataFrame) -> Part | None:
     if history.empty:
         return None
     table = summary(history)
-    said = [f"{row['case']}, {row['backend']}: {row['change']:+.1%}." for row in table.to_dict("records")[:40]]
+    said = [f"{row['case']}, {row['backend']}: {cell(row, 'change')}." for row in table.to_dict("records")[:40]]
     drawing = Drawing(
         "time",
         "Time per sample over the runs",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import nan
 
 import pandas as pd
 
-from reports import figures
+from reports import figures, published
 from reports.parts.part import Drawing, Part, commands
 from reports.runfile import RunFile
+from reports.schema import Trajectory
 
 ORACLE = "float64"
 KEY = ["network", "backend", "other"]
@@ -32,35 +34,40 @@ def part(files: Sequence[RunFile]) -> Part | None:
     rows = []
     for line in {(line.network, line.backend, line.other): line for line in steps}.values():
         way = ways.get((line.network, line.backend, line.other))
-        row = line.model_dump(include={*KEY, "verdict"}) | {"loss": _short(line.loss)}
-        row |= {"gradients": _short(line.gradient), "of": line.parameter or ""}
+        row = line.model_dump(include={*KEY, "verdict"}) | {"loss": _number(line.loss)}
+        row |= {"gradients": _number(line.gradient), "of": line.parameter}
         if ways:
-            row |= {"steps": "", "distance": "", "accuracy": ""}
+            row |= dict.fromkeys(["steps", "distance", "accuracy"], nan)
         if way is not None:
-            row |= {"steps": str(len(way.distance)), "distance": _short(way.distance[-1])}
-            row |= {"accuracy": f"{way.accuracy:.1%}"}
+            row |= {"steps": len(way.distance), "distance": way.distance[-1], "accuracy": way.accuracy}
         rows.append(row)
+    table = pd.DataFrame(rows)
+    if ways:
+        table["steps"] = table["steps"].astype("Int64")
+    to_oracle = [way for way in ways.values() if way.other == ORACLE]
+    several = len({way.network for way in to_oracle}) > 1
     distances = pd.DataFrame(
         [
-            {"pair": f"{way.backend}, {way.other}", "step": step, "distance": distance}
-            for way in ways.values()
-            if way.other == ORACLE
+            {
+                "pair": f"{f'{published.title(way.network)}, ' * several}{way.backend} to {way.other}",
+                "step": step,
+                "distance": distance,
+            }
+            for way in to_oracle
             for step, distance in enumerate(way.distance, 1)
         ]
     )
-    last = "; ".join(
-        f"{way.backend}: {way.distance[-1]:.1e} after {len(way.distance)} steps, {way.accuracy:.1%} right"
-        for way in ways.values()
-        if way.other == ORACLE
-    )
-    words = f"Line chart of the distance from training in float64 over the steps. {last}."
+    last = " ".join(_last(to_oracle))
+    words = f"Line chart of the distance from training in float64 over the steps. {last}"
     title = "Distance from training in float64"
-    drawings = [Drawing("distance", title, words, partial(figures.trajectories, distances), distances)] if ways else []
+    drawings = (
+        [Drawing("distance", title, words, partial(figures.trajectories, distances), distances)] if to_oracle else []
+    )
     return Part(
         "networks",
         "Whole networks",
-        pd.DataFrame(rows),
-        f"{last}." if last else "",
+        table,
+        last,
         [f"{line.network}, {line.backend}, {line.other}: {line.message}" for line in steps if line.message],
         LEGEND,
         drawings,
@@ -68,5 +75,19 @@ def part(files: Sequence[RunFile]) -> Part | None:
     )
 
 
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.1e}"
+def _number(value: float | None) -> float:
+    return nan if value is None else value
+
+
+def _last(ways: Sequence[Trajectory]) -> list[str]:
+    """Where training of each network ended: which steps, which quantity, and its value on each backend."""
+    said = []
+    for network in dict.fromkeys(way.network for way in ways):
+        ours = [way for way in ways if way.network == network]
+        ends = ", ".join(f"{way.backend} {way.distance[-1]:.1e} ({way.accuracy:.1%})" for way in ours)
+        steps = " or ".join(map(str, dict.fromkeys(len(way.distance) for way in ours)))
+        said.append(
+            f"{published.title(network)}, relative distance of the parameters from training in float64 after {steps} "
+            f"steps (accuracy): {ends}."
+        )
+    return said

@@ -89,7 +89,7 @@ def test_training_side_by_side(tmp_path: Path) -> None:
     part = trajectories.part([file])
     assert part is not None
     svg = figures.save(part.drawings[0].draw(), "svg").decode()
-    assert ">numpy, float64<" in svg
+    assert ">numpy to float64<" in svg
     assert set(part.drawings[0].data["step"]) == {1, 2}
 
 
