@@ -6,6 +6,7 @@ They are of other machines and other times: they stand beside measured numbers, 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -47,13 +48,16 @@ def numbers() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def sources(experiment: str) -> list[str]:
-    """One sentence per published table of the experiment: the source, and what each column was measured on."""
+def sources(experiment: str, columns: Sequence[str] | None = None) -> list[str]:
+    """One sentence per published table of the experiment: the source, and what each column was measured on. With
+    `columns`, only what has one of them."""
     rows = numbers()
+    rows = rows[rows["experiment"] == experiment]
+    if columns is not None:
+        rows = rows[rows["column"].isin(columns)]
     said = []
-    for (table, source), group in rows[rows["experiment"] == experiment].groupby(["table", "source"], sort=False):
-        columns = group.drop_duplicates("column")
-        hardware = "; ".join(f"{row.column}: {row.hardware}" for row in columns.itertuples())
+    for (table, source), group in rows.groupby(["table", "source"], sort=False):
+        hardware = "; ".join(f"{row.column}: {row.hardware}" for row in group.drop_duplicates("column").itertuples())
         said.append(f"{table} (published; {hardware}). {source}.")
     return said
 

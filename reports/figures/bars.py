@@ -62,8 +62,8 @@ def _speed_panel(axes: Axes, panel: pd.DataFrame, paint: dict[str, str]) -> None
                 linewidth=0.9,
             )
             axes.annotate(
-                f"{first[column]:g}", (first[column], len(labels)), (4, 0), textcoords="offset points", va="center",
-                fontstyle="italic", fontsize=8,
+                cell(first.to_dict(), str(column)), (first[column], len(labels)), (4, 0), textcoords="offset points",
+                va="center", fontstyle="italic", fontsize=8,
             )  # fmt: skip
             labels.append(str(column))
     _finish(axes, labels, "images/s")

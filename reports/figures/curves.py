@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from reports import published
@@ -45,6 +46,8 @@ def scaling(table: pd.DataFrame) -> Figure:
             _label(axes, ends)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
+        ideal = Line2D([], [], color=FAINT, linestyle=":", linewidth=1, label="ideal: each as much as the first")
+        figure.legend(handles=[ideal], loc="outside lower center", fontsize=8)
         return figure
 
 
@@ -75,7 +78,9 @@ def predicted(table: pd.DataFrame, predictions: pd.DataFrame) -> Figure:
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            axes.legend(fontsize=8)
+            lines, labels = axes.get_legend_handles_labels()
+            ideal = Line2D([], [], color=FAINT, linewidth=0.6)
+            axes.legend([*lines, ideal], [*labels, "ideal: each as much as one"], fontsize=8)
             axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
         return figure
 

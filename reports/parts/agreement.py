@@ -120,5 +120,7 @@ def _blocks(found: pd.DataFrame) -> Drawing:
     ours = found[(found["other"] == ORACLE) & (found["examples"] > 0)]
     worst = ours.groupby(["block", "backend"], sort=False)["worst_ratio"].max().reset_index()
     said = " ".join(f"{r['block']}, {r['backend']}: {r['worst_ratio']:.2g}." for r in worst.to_dict("records"))
-    words = f"Heat map, a row per block and a column per backend. {said}"
-    return Drawing("blocks", "Worst error over its bound", words, partial(figures.errors_by_block, worst), worst)
+    directions = " and ".join(ours["direction"].unique())
+    words = f"Heat map of {directions} together, a row per block and a column per backend. {said}"
+    title = f"Worst error over its bound, {directions}"
+    return Drawing("blocks", title, words, partial(figures.errors_by_block, worst), worst)

@@ -46,7 +46,7 @@ def part(frame: pd.DataFrame, files: Sequence[RunFile]) -> Part | None:
         table,
         _headline(table, peer),
         [*reasons(table), *tables.interruptions(frame[frame["experiment"] == "training-speed"]), *oddities(mine)],
-        receipts(table) + tables.LEGEND + published.sources("training-speed"),
+        receipts(table) + tables.LEGEND + published.sources("training-speed", _published(table)),
         drawings,
         commands(files, "training-speed"),
     )
@@ -66,6 +66,12 @@ def _headline(table: pd.DataFrame, peer: str) -> str:
     return f"{'; '.join(said)}." if said else ""
 
 
+def _published(table: pd.DataFrame) -> list[str]:
+    """The published columns that the table shows."""
+    names = [str(name) for name in table.columns if table[name].notna().any()]
+    return [name.removeprefix("published ") for name in names if name.startswith("published ")]
+
+
 def _panels(table: pd.DataFrame) -> list[pd.DataFrame]:
     return [panel for _, panel in table.groupby(figures.PANEL, sort=False, observed=True)][: figures.MOST_PANELS]
 
@@ -75,7 +81,11 @@ def _speeds_in_words(table: pd.DataFrame) -> str:
     for panel in _panels(table):
         first = panel.iloc[0]
         bars = [f"{row['backend']} {cell(row, 'images_per_second')}" for row in panel.to_dict("records")]
-        bars += [f"{c} {first[c]:g}" for c in panel.columns if str(c).startswith("published ") and pd.notna(first[c])]
+        bars += [
+            f"{c} {cell(first.to_dict(), str(c))}"
+            for c in panel.columns
+            if str(c).startswith("published ") and pd.notna(first[c])
+        ]
         said.append(f"{published.title(str(first['network']))}, batch {first['batch']}: {', '.join(bars)}.")
     return "Bar chart of images per second. " + " ".join(said)
 
