@@ -67,4 +67,5 @@ def _written(key: str, value: Any) -> str:
 def _library(library: dict[str, Any]) -> str:
     kernels = f", kernels for {library['architecture']}" if "architecture" in library else ""
     version = library.get("version") or "of unknown version"
-    return f"{library['backend']}: {library['internal_api']} {version}{kernels}, {library['num_threads']} threads"
+    threads = library["num_threads"]
+    return f"{library['backend']}: {library['internal_api']} {version}{kernels}, {threads} thread{'s' * (threads != 1)}"

@@ -160,8 +160,8 @@ def _measure(
         first_share=0.0 if settings.check.hasty else FIRST_SHARE,
     )
     report.say(
-        f"{len(cases)} network{'s' * (len(cases) > 1)} on {', '.join(settings.backends)}, {settings.threads} threads; "
-        f"matrix products reach {rate / 1e9:.0f} GFLOP/s"
+        f"{len(cases)} network{'s' * (len(cases) > 1)} on {', '.join(settings.backends)}, "
+        f"{settings.threads} thread{'s' * (settings.threads != 1)}; matrix products reach {rate / 1e9:.0f} GFLOP/s"
     )
     done: dict[str, list[schema.Measurement]] = {case.name: [] for case in cases}
     coming = {case.name: following for case, following in itertools.pairwise(cases)}

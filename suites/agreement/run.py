@@ -147,8 +147,8 @@ def _run(settings: Settings, cases: dict[tuple[str, str], list[Case]], path: Pat
     if before:
         changed = semantics.changes(before, answers)
         semantics_table.show_changes(table.console(), changed, semantics.shared(before, answers))
-    counts = {"cases": sum(map(len, cases.values())), "questions": len(probes), "networks": len(settings.networks)}
-    said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    counts = {"case": sum(map(len, cases.values())), "question": len(probes), "network": len(settings.networks)}
+    said = ", ".join(f"{count:,} {what}{'s' * (count != 1)}" for what, count in counts.items() if count)
     said += f" in {monotonic() - began:.0f} s"
     if overheads:
         said += f"; {1000 * median(overheads):.1f} ms of a case, in the median, were not the backends'"

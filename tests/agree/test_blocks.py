@@ -91,7 +91,7 @@ def test_the_case_of_a_difference_is_replayed(tmp_path: Path, off: str) -> None:
     code, said, lines = run(tmp_path, "numpy", off, "--case", line)
     assert code == 1
     assert {x.reproduce for x in lines if x.verdict == "DIFFER"} == {"tanh x=1x2x3x4 dtype=float32 data=normal seed=7"}
-    assert "1 cases" in said
+    assert "1 case in" in said
 
 
 def test_a_normwise_backend_is_held_to_its_own_bound(tmp_path: Path) -> None:

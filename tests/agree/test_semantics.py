@@ -149,5 +149,7 @@ def test_one_question_of_one_backend(tmp_path: Path) -> None:
     ran = CliRunner().invoke(cli.mcnbench, ["agree", "torch", "--probe", "lrn-even", "--out", str(out)])
     assert ran.exit_code == 0, ran.output
     assert [(line.probe, line.answer) for line in runfile.read(out).semantics] == [("lrn-even", "lower")]
+    assert "1 question in" in ran.output
+    assert ran.output.count("1 thread\n") == 1, "the receipt of torch, in a process with one"
     wrong = CliRunner().invoke(cli.mcnbench, ["agree", "torch", "--probe", "lrn-evn"])
     assert "did you mean 'lrn-even'" in str(wrong.exception)

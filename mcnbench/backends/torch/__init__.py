@@ -52,7 +52,8 @@ variants = ("contiguous", "channels_last")
 
 
 def version() -> str:
-    return f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"PyTorch {torch.__version__}, {threads} thread{'s' * (threads != 1)}"
 
 
 def set_threads(threads: int) -> None:
