@@ -46,6 +46,40 @@ def measurement(network: str, backend: str, seconds: list[float], **changes: Any
     return schema.Measurement(**(content | changes))
 
 
+def agreement(backend: str, other: str, worst: float = 0.5, **changes: Any) -> schema.Agreement:
+    """Two backends, or one and float64, that agree in twelve cases of softmax."""
+    content: dict[str, Any] = {
+        "case": f"agree/softmax/{backend}/{other}",
+        "block": "softmax",
+        "direction": "forward",
+        "backend": backend,
+        "other": other,
+        "dtype": "float32",
+        "verdict": "AGREE",
+        "examples": 12,
+        "worst_ratio": worst,
+        "median_ratio": worst / 2,
+        "worst_bits": 20.0,
+        "equal": 3,
+        "reproduce": "softmax x=1x3x1x1 seed=1",
+    }
+    return schema.Agreement(**(content | changes))
+
+
+def training(backend: str, distance: float, network: str = "lenet-5", **changes: Any) -> list[schema.Line]:
+    """A step of a network beside float64, and three steps of training that end at that distance."""
+    who = {"case": f"agree/{network}", "network": network, "backend": backend, "other": "float64"}
+    step: dict[str, Any] = {
+        "batch": 8,
+        "verdict": "AGREE",
+        "loss": 0.0,
+        "gradient": 1e-4,
+        "parameter": "c1.w",
+    } | changes
+    way = schema.Trajectory(**who, distance=[distance / 4, distance / 2, distance], accuracy=0.9, other_accuracy=0.9)
+    return [schema.StepAgreement(**who, **step), way]
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> Made:
     """make_run(*lines, name="run", status="complete", **changes of the first line) -> the path of a new run file."""

@@ -6,6 +6,7 @@ Chromium is Debian's package `chromium`, or any that is on the path; Playwright 
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from reports import frames, page, parts, schema
-from tests.reports.conftest import HOLDS, RUN, measurement
+from tests.reports.conftest import HOLDS, RUN, agreement, measurement, training
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the extra `browser` is not installed")
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not instal
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with every part: two runs of training speed, several devices, verdicts, a wrong backend."""
+    """A page with two runs of training speed, several devices, verdicts, a wrong backend, backends that agree."""
     from mcnbench.runfile import Writer
 
     home = tmp_path_factory.mktemp("page")
@@ -41,7 +42,19 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
             writer.write(measurement("alexnet", "<b>wrong</b>", [1.0], verified=wrong))
     with Writer.create(home / "several.jsonl", RUN.model_copy(update={"experiment": "multi-gpu"})) as writer:
         for workers in (1, 2):
-            writer.write(measurement("vgg-vd-16", "numpy", [8.0 / workers] * 3, workers=workers, case="multi-gpu/vgg"))
+            ranks = {
+                "exchange_ns": [10**8] * 3,
+                "alone_ns": [4 * 10**9] * 3,
+                "all_reduce": [],
+                "bytes": 8,
+                "buckets": 1,
+            }
+            details = {"communication": ranks} if workers > 1 else {}
+            writer.write(
+                measurement(
+                    "vgg-vd-16", "numpy", [8.0 / workers] * 3, workers=workers, case="multi-gpu/vgg", details=details
+                )
+            )
     with Writer.create(home / "check.jsonl", RUN.model_copy(update={"experiment": "check"})) as writer:
         for i, block in enumerate(("conv2d", "relu", "max_pool2d")):
             verdict: Any = "VIOLATED" if block == "relu" else "HOLDS"
@@ -51,6 +64,15 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     examples=100, worst_ratio=0.1 + i, message=None, reproduce="mcnbench check",
                 )
             )  # fmt: skip
+    with Writer.create(home / "agree.jsonl", RUN.model_copy(update={"experiment": "agree"})) as writer:
+        for line in (
+            agreement("jax", "float64", 1e4, verdict="DIFFER"),
+            agreement("torch", "float64"),
+            agreement("torch", "jax"),
+        ):
+            writer.write(line)
+        for line in (*training("numpy", 4e-7), *training("torch", 5e-8), *training("jax", 2e-6)):
+            writer.write(line)
     path = home / "index.html"
     files = frames.read(sorted(home.glob("*.jsonl")))
     path.write_text(page.render(parts.parts(files), files))
@@ -87,11 +109,11 @@ def open_page(chromium: Any, html: Path) -> Iterator[Any]:
     assert set(requests) == {html.as_uri()}
 
 
-def column(page: Any, heading: str) -> list[str]:
-    """The visible cells of the table of training speeds under that heading."""
-    headings = [text.strip() for text in page.locator("#training-speed-table thead th").all_inner_texts()]
+def column(page: Any, heading: str, table: str = "training-speed-table") -> list[str]:
+    """The visible cells under that heading, of the table of training speeds or another."""
+    headings = [text.strip() for text in page.locator(f"#{table} thead th").all_inner_texts()]
     number = headings.index(heading) + 1
-    return page.locator(f"#training-speed-table tbody tr:visible > :nth-child({number})").all_inner_texts()
+    return page.locator(f"#{table} tbody tr:visible > :nth-child({number})").all_inner_texts()
 
 
 def test_sorting_by_number_both_ways_with_nothing_last(open_page: Any) -> None:
@@ -116,6 +138,68 @@ def test_sorting_by_name(open_page: Any) -> None:
     page = open_page()
     page.locator("#training-speed-table").get_by_role("button", name="backend").click()
     assert column(page, "backend") == sorted(column(page, "backend"), key=str.casefold)
+
+
+def test_sorting_by_powers_of_ten(open_page: Any) -> None:
+    page = open_page()
+    page.locator("#networks-table").get_by_role("button", name="distance").click()
+    assert column(page, "distance", "networks-table") == ["5.0e-08", "4.0e-07", "2.0e-06"]
+
+
+def test_sorting_leaves_the_absent_last_where_cells_are_words(open_page: Any) -> None:
+    page = open_page()
+    button = page.locator("#multi-gpu-table").get_by_role("button", name="backend")
+    for _ in range(2):
+        button.click()
+        assert column(page, "backend", "multi-gpu-table") == ["numpy", "numpy", "–", "–"]
+
+
+SQUARES = """[...document.querySelectorAll('#agreement svg')].map(svg => {
+    const squares = [...svg.querySelectorAll('g[id*="QuadMesh"] > path')];
+    const box = element => element.getBoundingClientRect();
+    return [...svg.querySelectorAll('g[id*="axes_1"] > g[id*="text_"] text')].map(text => {
+        const x = (box(text).left + box(text).right) / 2, y = (box(text).top + box(text).bottom) / 2;
+        const square = squares.find(s => box(s).left < x && x < box(s).right && box(s).top < y && y < box(s).bottom);
+        return [getComputedStyle(text).fill, getComputedStyle(square).fill];
+    });
+})"""
+"""Of each heat map the colours of its numbers and of the squares that they stand in."""
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_numbers_in_squares_are_read_in_light_and_dark(open_page: Any, color_scheme: str) -> None:
+    """Also: every figure is made of paths and text, as the page's policy shows no picture."""
+    page = open_page(color_scheme=color_scheme)
+    assert page.locator("image, img").count() == 0
+    maps = page.evaluate(SQUARES)
+    assert [len(pairs) > 0 for pairs in maps] == [True, True]
+    contrasts = [contrast(*pair) for pairs in maps for pair in pairs]
+    assert min(contrasts) >= 4.5
+
+
+def contrast(*colours: str) -> float:
+    """Of two colours, "rgb(0, 0, 0)", by WCAG 2.2."""
+    found = []
+    for colour in colours:
+        values = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+        found.append(0.05 + 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return max(found) / min(found)
+
+
+@pytest.mark.parametrize("width", [380, 1200])
+def test_no_heading_runs_into_its_arrow(open_page: Any, width: int) -> None:
+    """The arrow of a heading is in the padding to its right."""
+    page = open_page(width)
+    over = page.evaluate(
+        """[...document.querySelectorAll('thead button')].filter(button => {
+            const text = document.createRange();
+            text.selectNodeContents(button);
+            const padding = parseFloat(getComputedStyle(button).paddingRight);
+            return text.getBoundingClientRect().right > button.getBoundingClientRect().right - padding + 1;
+        }).map(button => button.textContent)"""
+    )
+    assert over == []
 
 
 def test_filtering(open_page: Any) -> None:

@@ -154,4 +154,5 @@ def test_the_parts_say_what_is_predicted(make_run: Made) -> None:
     further = made["multi-gpu-predicted"]
     assert "PREDICTED" in further.legend[0]
     assert "Held out" in further.headline
-    assert further.drawings[0].draw().axes
+    (axes,) = further.drawings[0].draw().axes
+    assert axes.get_legend().get_texts()[-1].get_text() == "ideal: each as much as one"
