@@ -62,7 +62,9 @@ def default_path(experiment: str) -> Path:
 def refuse_existing(path: Path) -> None:
     """Raises BadInput if there is something at the path already, so that it cannot be written over."""
     if path.exists():
-        raise BadInput(f"'{path}' exists already; give another path with --out, or go on with that run by --resume")
+        raise BadInput(
+            f"'{path}' exists already; give another path with --out, or go on with that run by mcnbench run --resume"
+        )
 
 
 class Writer:

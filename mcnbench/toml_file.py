@@ -24,6 +24,8 @@ def load(kind: str, name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
     elif name in names(folder):
         path = folder / f"{name}.toml"
     else:
+        if Path(name).is_file():
+            raise BadInput(f"{kind} file '{name}' must have a name that ends in .toml")
         raise unknown(kind, name, names(folder))
     try:
         return path, tomllib.loads(path.read_text("utf-8"))

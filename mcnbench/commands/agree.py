@@ -8,6 +8,9 @@ from pathlib import Path
 
 import click
 
+from mcnbench import output_file
+from mcnbench.options import refuse_beside
+
 
 @click.command("agree")
 @click.argument("backends", nargs=-1, required=True, metavar="BACKEND BACKEND ...")
@@ -51,6 +54,11 @@ def command(
     Exit codes: 0 all agree within their bounds; 1 some differ by more, fail, or changed their meaning since RUN;
     2 the call is wrong or a backend cannot run here; 3 nothing was compared.
     """
+    if case is not None:
+        refuse_beside("case", ("backends", "out", "json"))
+    if semantics:
+        refuse_beside("semantics", ("backends", "probes", "against", "out", "json"))
+    output_file.refuse_unwritable(json, "--json")
     # The suites import mcnbench, so they are found by name, when they run.
     suite = import_module("suites.agreement.run")
     only: tuple[str, ...] = ("blocks", "semantics")
@@ -61,4 +69,4 @@ def command(
     settings = suite.Settings(
         backends, blocks, dtypes or ("float32",), examples, seed, out, json, only, probes, networks, train, against
     )
-    sys.exit(suite.replay(settings, case) if case else suite.agree(settings))
+    sys.exit(suite.agree(settings) if case is None else suite.replay(settings, case))

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import click
 
+from mcnbench import output_file
+from mcnbench.options import refuse_beside
+
 
 @click.command("check")
 @click.argument("backend", default="numpy")
@@ -26,7 +29,9 @@ import click
 @click.option("--onnx-node-tests", is_flag=True, help="The onnx package's own tests of our blocks, instead.")
 @click.option("--case", metavar="LINE", help="Try this one case, as a violation prints it.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes for the backend.")
-@click.option("--timeout", type=float, default=20, show_default=True, help="Seconds on one case that count as a hang.")
+@click.option(
+    "--timeout", type=click.IntRange(1), default=20, show_default=True, help="Seconds on one case that count as a hang."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The run file.  [default: runs/check-<UTC time>.jsonl]")
 @click.option("--json", type=click.Path(path_type=Path), metavar="FILE", help="Write the verdicts as one JSON object.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML.")
@@ -41,7 +46,7 @@ def command(
     onnx_node_tests: bool,
     case: str | None,
     workers: int,
-    timeout: float,
+    timeout: int,
     out: Path | None,
     json: Path | None,
     junit: Path | None,
@@ -59,8 +64,13 @@ def command(
 
         dialects.load(dialect)  # a mistake is told before the workers start
     if onnx_node_tests:
+        refuse_beside("onnx_node_tests", ("backend", "dialect", "out"))
         conformance = import_module("suites.conformance.onnx_node_tests")
         sys.exit(conformance.run(f"{backend}@{dialect}" if dialect else backend, out))
+    if case is not None:
+        refuse_beside("case", ("backend", "dialect", "properties", "timeout", "out", "json"))
+    for option, path in (("--json", json), ("--junit", junit)):
+        output_file.refuse_unwritable(path, option)
     # The suites import mcnbench, so they are found by name, when they run.
     suite = import_module("suites.properties.check")
     settings = suite.Settings(
@@ -76,4 +86,4 @@ def command(
         json,
         junit,
     )
-    sys.exit(suite.replay(settings, case) if case else suite.check(settings))
+    sys.exit(suite.check(settings) if case is None else suite.replay(settings, case))

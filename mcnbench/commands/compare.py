@@ -20,19 +20,26 @@ class Percentage(click.ParamType[float]):
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
+        percent = value.endswith("%")
         try:
-            number = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+            number = float(value.removesuffix("%")) / (100 if percent else 1)
         except ValueError:
             number = -1.0
-        if not 0 < number < 10:
-            self.fail(f"'{value}' is no positive percentage; give one such as 3% or 0.03", param, ctx)
+        if not 0 < number < (10 if percent else 1):
+            self.fail(f"'{value}' is no positive percentage, such as 3%, nor a fraction below 1, such as 0.03", param, ctx)
         return number
 
 
 @click.command("compare")
 @click.argument("what", nargs=-1, metavar="BASE.jsonl HEAD.jsonl | [EXPERIMENT]")
 @click.option("--against", metavar="REV", help="Measure the working tree against this git revision, interleaved.")
-@click.option("--max-slowdown", type=Percentage(), default=0.05, show_default="5%", help="More is a regression.")
+@click.option(
+    "--max-slowdown",
+    type=Percentage(),
+    default=0.05,
+    show_default="5%",
+    help="So much is REGRESSED, of less what is surely above half.",
+)
 @click.option("--max-error-growth", type=Percentage(), default=0.5, show_default="50%", help="Likewise for the error.")
 @click.option(
     "--max-memory-growth", type=Percentage(), default=0.1, show_default="10%", help="Likewise for peak memory."
@@ -40,8 +47,8 @@ class Percentage(click.ParamType[float]):
 @click.option("--allow", is_flag=True, help="Compare in spite of different threads, precision, batch, BLAS or device.")
 @click.option("--strict", is_flag=True, help="Exit with 4 if a verdict is AMBIGUOUS.")
 @click.option("-b", "--backend", help="With --against: the backend, such as my_blocks.py.")
-@click.option("--budget", default="3m", show_default=True, help="With --against: for all cases together.")
-@click.option("--seed", default=0, help="With --against: of the order of rounds and of all data.")
+@click.option("--budget", metavar="TIME", help="With --against: for all cases together.  [default: 3m]")
+@click.option("--seed", type=click.IntRange(0), help="With --against: of the order of rounds and of all data.")
 @click.option("--markdown", type=click.Path(), help="Also write the table as Markdown, for a job summary.")
 @click.option("--junit", type=click.Path(), help="Also write JUnit XML.")
 @click.option("--json", "as_json", type=click.Path(), help="Also write JSON.")
@@ -56,8 +63,8 @@ def command(
     allow: bool,
     strict: bool,
     backend: str | None,
-    budget: str,
-    seed: int,
+    budget: str | None,
+    seed: int | None,
     markdown: str | None,
     junit: str | None,
     as_json: str | None,
@@ -73,14 +80,19 @@ def command(
     from mcnbench.compare.result import exit_code
     from mcnbench.errors import BadInput, NothingDone
 
+    for option, path in (("--markdown", markdown), ("--junit", junit), ("--json", as_json)):
+        output_file.refuse_unwritable(Path(path) if path else None, option)
     if against is None:
+        given = {"--backend": backend, "--budget": budget, "--seed": seed}
+        if alone := [option for option, value in given.items() if value is not None]:
+            raise BadInput(f"wanted --against REV with {' and '.join(alone)}: two run files are not measured again")
         if len(what) != 2:
             raise BadInput(f"wanted two run files, BASE.jsonl HEAD.jsonl, or --against REV; got {len(what)} arguments")
         found = _files(what[0], what[1], Limits(max_slowdown, max_error_growth, max_memory_growth), allow)
     else:
         if len(what) > 1:
             raise BadInput(f"with --against wanted at most one experiment, got {', '.join(what)}")
-        found = _against(against, what[0] if what else "gate", backend, max_slowdown, budget, seed)
+        found = _against(against, what[0] if what else "gate", backend, max_slowdown, budget or "3m", seed or 0)
     if not found:
         raise NothingDone("nothing was compared: the two have no case in common")
     click.echo(output.as_text(found))

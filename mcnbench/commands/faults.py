@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from mcnbench import output_file
+
 
 @click.command("faults")
 @click.argument("backend", default="numpy")
@@ -39,6 +41,7 @@ def command(
     Exit codes: 0 all faults are killed; 1 one survived; 2 the call is wrong or the backend does not import;
     3 no fault could be planted.
     """
+    output_file.refuse_unwritable(json, "--json")
     # The suites import mcnbench, so they are found by name, when they run.
     suite = import_module("suites.faults.run")
     sys.exit(suite.run(suite.Settings(backend, blocks, faults, examples, seed, workers, json)))

@@ -38,7 +38,7 @@ KINDS = {
     "--images", metavar="DIR", help="A folder of images to take crops of, instead of the photograph that ships."
 )
 @click.option("--quick", is_flag=True, help="Smaller batches and a smaller budget, as the experiment's [quick] says.")
-@click.option("--seed", type=int, help="Of parameters, images, masks and the order of turns.")
+@click.option("--seed", type=click.IntRange(0), help="Of parameters, images, masks and the order of turns.")
 @click.option("--inherit-env", is_flag=True, help="Leave the environment variables of the workers as they are here.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run file; runs/EXPERIMENT-TIME.jsonl if not given.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="FILE", help="Go on with an interrupted run.")

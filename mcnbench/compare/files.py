@@ -43,7 +43,8 @@ class Limits:
 
 
 def compare(base: RunFile, head: RunFile, limits: Limits, allow: bool = False) -> list[Comparison]:
-    """Every case of base on every backend but the peer, and every verdict of a check, against head."""
+    """Every case of base on every backend but the peer, and every verdict of a check, against head; the peer itself
+    where head has no number of it any more, as times by themselves are compared then."""
     old, new = _by_case(base.measurements), _by_case(head.measurements)
     found: list[Comparison] = []
     speeds: list[tuple[Key, Estimate]] = []
@@ -62,6 +63,9 @@ def compare(base: RunFile, head: RunFile, limits: Limits, allow: bool = False) -
             speeds.append((key, speed))
         found += _errors(key, old[key], new[key], limits.error_growth)
         found += _memory(key, old[key], new[key], limits.memory_growth)
+    for case, name in old:
+        if name == PEER and not _alone(case, old) and not _failures(old[case, PEER]):
+            found += [lost] if (lost := _missing((case, PEER), old, new)) else []
     return _decided(speeds, limits.slowdown) + found + _checks(base.verdicts, head.verdicts, limits.error_growth)
 
 

@@ -65,7 +65,9 @@ def resume(begun: RunFile, given: dict[str, Any]) -> None:
     every = _cases(settings)
     cases = [case for case in every if not _complete(case, begun, settings)]
     if not cases:
-        raise NothingDone(f"nothing left to run: '{begun.path}' has all of its {len(every)} cases")
+        failed = sum(m.error is not None for m in begun.measurements)
+        counted = f", {failed} results of which are failures; a new run would try these again" if failed else ""
+        raise NothingDone(f"nothing left to run: '{begun.path}' has all of its {len(every)} cases{counted}")
     surroundings.refuse_another_machine(begun)
     if "budget" in given:
         settings.budget = some_time(duration.seconds(given["budget"]))

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mcnbench.errors import BadInput
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -46,6 +48,8 @@ def serve(make: Callable[[], Any]) -> None:
             except MemoryError as error:
                 traceback.print_exc()
                 answer = {"error": f"ran out of memory: {error}" if str(error) else "ran out of memory"}
+            except BadInput as error:
+                answer = {"error": str(error)}
             except Exception as error:  # whatever the backend raises is its result, and the run goes on
                 traceback.print_exc()
                 answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}

@@ -141,9 +141,9 @@ def _first_line(settings: Settings, pool: Pool) -> schema.Run:
 
 def _conclude(verdicts: Sequence[Verdict], settings: Settings, path: Path | None, seconds: float, receipt: str) -> int:
     scripts = _write_scripts(verdicts, path)
+    table.show(verdicts, scripts, f"{settings.backend} ({receipt})", seconds, path)
     if settings.json:
         output_file.write_json(settings.json, _content(verdicts, settings, scripts))
-    table.show(verdicts, scripts, f"{settings.backend} ({receipt})", seconds, path)
     if any(verdict.verdict in BAD for verdict in verdicts):
         return 1
     if all(verdict.verdict == "UNSUPPORTED" for verdict in verdicts):

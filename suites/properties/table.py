@@ -94,7 +94,7 @@ def _lacking(console: Console, verdicts: Sequence[Verdict]) -> None:
     absent = [
         block
         for block in dict.fromkeys(v.block for v in verdicts)
-        if all(v.verdict == "UNSUPPORTED" for v in verdicts if v.block == block)
+        if all(str(v.message).endswith(f" has no {block}") for v in verdicts if v.block == block)
     ]
     if absent:
         console.print(f"\n[dim]UNSUPPORTED[/] the backend has no {', '.join(absent)}")

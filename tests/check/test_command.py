@@ -55,6 +55,13 @@ def test_the_ten_lines_of_the_readme_hold(tmp_path: Path) -> None:
     assert int(suite.attrib["skipped"]) == len(verdicts) - len(held)
 
 
+def test_a_block_that_is_not_implemented_yet_says_so(tmp_path: Path) -> None:
+    (tmp_path / "my_blocks.py").write_text("def relu(x, *, slope):\n    raise NotImplementedError('later')\n")
+    found = check(tmp_path, "my_blocks.py", "--block", "relu", "--examples", "2")
+    assert found.returncode == 3
+    assert "UNSUPPORTED relu: later" in found.stdout
+
+
 def test_a_violation_is_told_replayed_and_shown_by_a_script_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "my_blocks.py").write_text(LAST_COLUMN)
     found = check(tmp_path, "my_blocks.py", "--block", "relu", "--property", "exact", "--examples", "50")

@@ -47,6 +47,17 @@ def test_every_verb_explains_itself(verb: str) -> None:
         (["check", "nowhere/my_blocks.py"], "backend file 'nowhere/my_blocks.py' does not exist"),
         (["run", "training-sped"], "did you mean 'training-speed'?"),
         (["show", "alexnett"], "did you mean 'alexnet'?"),
+        (["show", "LICENSE"], "network file 'LICENSE' must have a name that ends in .toml"),
+        (["check", "numpy", "--case", ""], "unknown block ''"),
+        (["check", "numpy", "--case", "relu x=2x3", "--block", "relu"], "--block would have no effect beside --case"),
+        (["check", "numpy", "--onnx-node-tests", "--json", "a.json"], "--json would have no effect beside --onnx-node"),
+        (["check", "numpy", "--timeout", "nan"], "'nan' is not a valid integer"),
+        (["check", "numpy", "--json", "nowhere/a.json"], "cannot write 'nowhere/a.json': there is no folder 'nowhere'"),
+        (["agree", "numpy", "torch", "--case", "relu x=2x3", "--block", "conv2d"], "--block would have no effect"),
+        (["agree", "numpy", "torch", "--semantics", "--train", "3"], "--train would have no effect beside --semantics"),
+        (["run", "training-speed", "--seed", "-1"], "-1 is not in the range x>=0"),
+        (["compare", "a.jsonl", "b.jsonl", "--max-slowdown", "5"], "'5' is no positive percentage, such as 3%, nor a fraction"),
+        (["compare", "a.jsonl", "b.jsonl", "-b", "numpy"], "wanted --against REV with --backend"),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_exit_code_2(args: list[str], said: str) -> None:

@@ -135,6 +135,19 @@ def test_what_vanished_failed_or_is_wrong_never_passes(tmp_path: Path) -> None:
         assert exit_code([found], strict=False) == 1
 
 
+def test_a_peer_that_vanished_or_failed_is_missing(tmp_path: Path) -> None:
+    """As times by themselves are compared then, which the day changes."""
+    old = [*measurement(), *measurement("torch")]
+    for number, new in enumerate(([], measurement("torch", error="crashed", samples_ns=[], round=[]))):
+        (folder := tmp_path / str(number)).mkdir()
+        base, head = run_file(folder / "base.jsonl", *old), run_file(folder / "head.jsonl", *measurement(), *new)
+        found = {(c.backend, c.quantity): c.verdict for c in files.compare(base, head, files.Limits())}
+        assert found["torch", "speed"] == "MISSING"
+        assert found["numpy", "speed"] == "AMBIGUOUS"  # the drift of the rounds, which the peer had too
+    both = run_file(tmp_path / "both.jsonl", *old)
+    assert {c.backend for c in files.compare(both, both, files.Limits())} == {"numpy"}
+
+
 def test_error_and_memory_are_gated_like_speed(tmp_path: Path) -> None:
     less_accurate = HOLDS.model_copy(update={"error_multiple": 2.4})
     new = [*measurement(verified=less_accurate, peak_bytes=12 * 10**8), *PEER]
