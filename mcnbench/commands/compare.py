@@ -26,7 +26,9 @@ class Percentage(click.ParamType[float]):
         except ValueError:
             number = -1.0
         if not 0 < number < (10 if percent else 1):
-            self.fail(f"'{value}' is no positive percentage, such as 3%, nor a fraction below 1, such as 0.03", param, ctx)
+            self.fail(
+                f"'{value}' is no positive percentage, such as 3%, nor a fraction below 1, such as 0.03", param, ctx
+            )
         return number
 
 
