@@ -167,8 +167,8 @@ def combined_state(ours: pd.DataFrame) -> tuple[str, str]:
 LEGEND = [
     "images/s: the median over rounds, with its 95% bootstrap interval; fewer than six rounds give their range.",
     "ratio: the peer's time over the backend's in the same round, median and 95% interval; above 1 is faster.",
-    "of limit: the share of this machine's own matrix-product rate, measured in the same run. Multiply-adds are counted "
-    "as direct convolution has them; Winograd's algorithm does with fewer, and can exceed 100%.",
+    "of limit: the share of this machine's own matrix-product rate, measured in the same run. Multiply-adds are "
+    "counted as direct convolution has them; Winograd's algorithm does with fewer, and can exceed 100%.",
     "error / bound: the worst error of a layer over the bound that holds for any order of summation; right is below 1.",
     "error / torch's: the error of the step's gradients over that of torch float32, both to float64.",
     "verified: held to its bounds before and after it was timed; what is not has no number.",
