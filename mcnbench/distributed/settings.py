@@ -10,7 +10,7 @@ from mcnbench import experiment, machine, network
 from mcnbench.distributed.torchrun import Stations
 from mcnbench.errors import BadInput
 from mcnbench.measure.judging import Check
-from mcnbench.measure.settings import Seconds, named_once, some_time
+from mcnbench.measure.settings import Seconds, named_once, some_threads, some_time
 
 
 class Settings(BaseModel):
@@ -37,7 +37,7 @@ class Settings(BaseModel):
     budget: Seconds
     time_limit: Seconds
     seed: int = 0
-    threads: int = Field(ge=1)
+    threads: int
     """Of each worker."""
     images: str | None = None
     inherit_env: bool = False
@@ -89,6 +89,7 @@ def read(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool,
     here = most if place is None else place.local_ranks
     content.setdefault("threads", max(1, machine.cores_allowed() // max(1, here)))
     settings = experiment.check(Settings, content, where)
+    some_threads(settings.threads)
     named_once({"networks": settings.networks, "backends": settings.backends, "workers": settings.workers})
     some_time(settings.budget)
     settings.workers.sort()

@@ -66,6 +66,8 @@ def run(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool, 
     settings = read(name, content, given, quick)
     if settings.device != "cpu":
         raise BadInput(f"device '{settings.device}' is not available: layer-speed measures on 'cpu' only so far")
+    for each in settings.networks:
+        network.load(each)  # a mistake is told before anything is measured
     runfile.refuse_existing(path)
     workers = environment.clean(os.environ, settings.threads, settings.inherit_env)
     start = partial(Worker, workers.variables, surroundings.cores(settings.threads))

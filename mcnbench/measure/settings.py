@@ -83,8 +83,7 @@ def read(name: str, content: dict[str, Any], given: dict[str, Any], quick: bool)
     if given.get("device", content.get("device")) == "cuda" and on_device is not None:
         content |= experiment.check(OnDevice, on_device, f"{where}, table 'cuda'").model_dump()
     settings = experiment.check(Settings, {"threads": machine.cores_allowed(), **content, "name": name, **given}, where)
-    if settings.threads < 1:
-        raise BadInput(f"wanted at least 1 thread, got {settings.threads}")
+    some_threads(settings.threads)
     named_once({"networks": settings.networks, "backends": settings.backends})
     some_time(settings.budget)
     if settings.batch == 0:
@@ -100,6 +99,13 @@ def named_once(options: Mapping[str, Sequence[Any]]) -> None:
         twice = [value for value in values if values.count(value) > 1]
         if twice:
             raise BadInput(f"'{twice[0]}' is named twice among the {option}; name each once")
+
+
+def some_threads(threads: int) -> None:
+    """Raises BadInput for none, and for more than there are cores, which would fight for them."""
+    cores = machine.cores_allowed()
+    if not 1 <= threads <= cores:
+        raise BadInput(f"wanted at least 1 thread and at most {cores}, a core for each, got {threads}")
 
 
 def some_time(seconds: float) -> float:

@@ -113,6 +113,8 @@ def test_nothing_measured_is_not_success(mcnbench: Mcnbench, experiment: Path, f
         (["run", "training-speed", "--batch", "-2"], 2, "at least 1 image, got -2"),
         (["run", "training-speed", "--batch", "1000000"], 2, "alexnet at batch 1000000 needs about .* GiB .* smaller"),
         (["run", "training-speed", "--threads", "0"], 2, "at least 1 thread"),
+        (["run", "training-speed", "--threads", "1000"], 2, "a core for each, got 1000"),
+        (["run", "multi-gpu", "--threads", "1000"], 2, "a core for each, got 1000"),
         (["run", "training-speed", "--device", "tpu"], 2, "Input should be 'cpu' or 'cuda'"),
         (["run", "training-speed", "--bugdet", "3m"], 2, "No such option.*--budget"),
         (["run", "training-speed", "-n", "alexnet", "-n", "alexnet"], 2, "'alexnet' is named twice"),
