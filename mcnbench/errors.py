@@ -14,9 +14,14 @@ class NothingDone(Exception):
     """Nothing was measured or checked, which must not look like success. The command line exits with 3."""
 
 
+MANY = 40
+"""More names are not listed."""
+
+
 def unknown(kind: str, given: str, known: Iterable[str], where: str = "") -> BadInput:
-    """The error for a name that is not known, with the nearest known ones (all of them when none is near)."""
+    """The error for a name that is not known, with the nearest known one, or else with all unless they are many."""
     choices = sorted(known)
     near = get_close_matches(given, choices, n=1, cutoff=0.5)
-    advice = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(choices)}"
+    rest = f", and {len(choices) - MANY} more" if len(choices) > MANY else ""
+    advice = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(choices[:MANY])}{rest}"
     return BadInput(f"unknown {kind} '{given}'{f' in {where}' if where else ''}; {advice}")

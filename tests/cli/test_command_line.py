@@ -47,6 +47,7 @@ def test_every_verb_explains_itself(verb: str) -> None:
         (["check", "nowhere/my_blocks.py"], "backend file 'nowhere/my_blocks.py' does not exist"),
         (["run", "training-sped"], "did you mean 'training-speed'?"),
         (["show", "alexnett"], "did you mean 'alexnet'?"),
+        (["faults", "--fault", "zzz"], " more"),
         (["show", "LICENSE"], "network file 'LICENSE' must have a name that ends in .toml"),
         (["check", "numpy", "--case", ""], "unknown block ''"),
         (["check", "numpy", "--case", "relu x=2x3", "--block", "relu"], "--block would have no effect beside --case"),
