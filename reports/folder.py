@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from reports import export, figures, frames, page, parts, text
+from reports import export, figures, frames, latex, page, parts, text
 from reports.errors import ReportError
 from reports.parts.part import Part
 from reports.text import caption
@@ -75,7 +75,7 @@ def _part(part: Part) -> dict[str, bytes]:
     files = {
         f"{part.key}.md": (text.as_markdown(part.table) + "\n").encode(),
         f"{part.key}.csv": text.as_csv(part.table).encode(),
-        f"{part.key}.tex": (text.as_latex(part.table, caption(part.title, part.table)) + "\n").encode(),
+        f"{part.key}.tex": (latex.as_latex(part.table, caption(part.title, part.table)) + "\n").encode(),
     }
     for drawing in part.drawings:
         name = f"{part.key}-{drawing.key}"

@@ -1,4 +1,4 @@
-"""Prints the tables of `reports.tables`: as text for a terminal, Markdown, LaTeX (booktabs), CSV.
+"""Prints the tables of `reports.tables`: as text for a terminal, Markdown, CSV (`reports.latex`: LaTeX).
 
 What a column means, its heading and how its numbers are written is one table, `COLUMNS`, for all of them. An estimate
 and its interval share a cell: "0.98 [0.95, 1.01]". CSV alone keeps the plain numbers in base units.
@@ -225,7 +225,7 @@ def cell(row: dict[Any, Any], name: str) -> str:
     return f"{write(value)} [{write(low)}, {write(high)}]"
 
 
-def _grouped(cells: pd.DataFrame, group: str) -> list[tuple[bool, list[str]]]:
+def grouped(cells: pd.DataFrame, group: str) -> list[tuple[bool, list[str]]]:
     """The rows with what repeats of the row above left out up to the backend, and whether a new group starts."""
     columns = list(cells.columns)
     shared = columns.index("backend") if "backend" in columns else 0
@@ -255,12 +255,12 @@ def as_text(table: pd.DataFrame) -> str:
     for heading in cells.columns:
         drawn.add_column(
             Text(heading.replace(" ", "\n", 1)),
-            justify="right" if _is_number(cells[heading]) else "left",
+            justify="right" if holds_numbers(cells[heading]) else "left",
             vertical="bottom",
             no_wrap=True,
             max_width=60,
         )
-    rows = _grouped(cells, "")
+    rows = grouped(cells, "")
     for i, (_, row) in enumerate(rows):
         drawn.add_row(*(Text(clean(value)) for value in row), end_section=i + 1 < len(rows) and rows[i + 1][0])
     out = StringIO()
@@ -278,12 +278,12 @@ def clean(text: str) -> str:
 def as_markdown(table: pd.DataFrame) -> str:
     """The table as a Markdown pipe table."""
     cells = printed(table)
-    numbers = [_is_number(cells[heading]) for heading in cells.columns]
+    numbers = [holds_numbers(cells[heading]) for heading in cells.columns]
     lines = [
         "| " + " | ".join(map(markdown, cells.columns)) + " |",
         "|" + "|".join("--:" if number else ":--" for number in numbers) + "|",
     ]
-    lines += ["| " + " | ".join(map(markdown, row)) + " |" for _, row in _grouped(cells, "")]
+    lines += ["| " + " | ".join(map(markdown, row)) + " |" for _, row in grouped(cells, "")]
     return "\n".join(lines)
 
 
@@ -295,38 +295,9 @@ def markdown(value: str) -> str:
     return clean(value).translate(MARKDOWN)
 
 
-def _is_number(column: pd.Series) -> bool:
+def holds_numbers(column: pd.Series) -> bool:
+    """Whether the printed column is one of numbers, which are aligned to the right."""
     return all(value == NOTHING or value[:2].lstrip("+-")[:1].isdigit() for value in column)
-
-
-def as_latex(table: pd.DataFrame, caption: str = "") -> str:
-    """The table as LaTeX for the package booktabs."""
-    cells = printed(table)
-    numbers = [_is_number(cells[heading]) for heading in cells.columns]
-    lines = [r"\begin{table}", r"\centering"]
-    lines += [rf"\caption{{{_latex(caption)}}}"] if caption else []
-    lines += [
-        rf"\begin{{tabular}}{{{''.join('r' if number else 'l' for number in numbers)}}}",
-        r"\toprule",
-        " & ".join(map(_latex, cells.columns)) + r" \\",
-    ]
-    lines.append(r"\midrule")
-    for i, (first, row) in enumerate(_grouped(cells, "")):
-        if first and i:
-            lines.append(r"\addlinespace")
-        lines.append(" & ".join(map(_latex, row)) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
-
-
-LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "–": "--",
-    "[": "{[}", "]": "{]}",
-}  # fmt: skip
-
-
-def _latex(value: str) -> str:
-    return "".join(LATEX.get(character, character) for character in clean(value))
 
 
 def as_csv(table: pd.DataFrame) -> str:

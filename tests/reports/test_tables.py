@@ -182,13 +182,6 @@ def test_markdown_shows_hostile_names_harmlessly(make_run: Made, name: str, show
     assert len({line.count(" | ") for line in (markdown[0], markdown[2])}) == 1
 
 
-def test_latex_escapes_what_latex_reads(make_run: Made) -> None:
-    table = tables.training_speed(reports.load([make_run(measurement("alexnet", r"a_b\input{x}&", [1.0]))]))
-    latex = text.as_latex(table)
-    assert r"a\_b\textbackslash{}input\{x\}\&" in latex
-    assert r"\toprule" in latex
-
-
 def test_a_terminal_is_not_steered_by_a_name(make_run: Made) -> None:
     table = tables.training_speed(reports.load([make_run(measurement("alexnet", "\x1b[2J[red]x", [1.0]))]))
     assert "\x1b" not in text.as_text(table)
