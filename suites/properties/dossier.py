@@ -90,6 +90,7 @@ def script(backend: Backend, case: Case, property: str, message: str) -> str:
     given = ", ".join(name if a is None else to.format(name) for name, a in inputs.items())
     call = f"blocks.{case.block}({given}, **options)"
     got = "got" if back == "{0}" else f"got if got is None else {back.format('got')}"
+    watched = property == "leaves-inputs"
     if property == "rejects-invalid":
         lines += ["", f"result = {call}", 'print("These sizes do not fit, and must raise ValueError; got", result[0])']
         return "\n".join(lines) + "\n"
@@ -98,14 +99,15 @@ def script(backend: Backend, case: Case, property: str, message: str) -> str:
         "",
         *_reference(case),
         "",
+        f"right_y, right_gradients = expected({arguments})",  # before the call, which may write into them
+        *([f"before = [{', '.join(f'{name}.copy()' for name, a in inputs.items() if a is not None)}]"] * watched),
         f"y, pullback = {call}",
         f"gradients = pullback({to.format('dy')}) if pullback else ()",
-        f"right_y, right_gradients = expected({arguments})",
         f'print("y", {back.format("y")}, "should be", right_y, sep="\\n")',
         f"for name, got, right in zip({[f'd{name}' for name in inputs]}, gradients, right_gradients):",
         f'    print(name, {got}, "should be", right, sep="\\n")',
     ]
-    lines += _tail(property, call, back, list(inputs))
+    lines += _tail(property, call, back, [name for name, a in inputs.items() if a is not None])
     return "\n".join(lines) + "\n"
 
 
@@ -189,17 +191,15 @@ def _tail(property: str, call: str, back: str, names: list[str]) -> list[str]:
     match property:
         case "leaves-inputs":
             return [
-                f"copies = [None if a is None else a.copy() for a in ({', '.join(names)},)]",
-                call,
-                f"for name, a, before in zip({names}, ({', '.join(names)},), copies):",
-                '    print(name, "unchanged" if a is None or np.array_equal(a, before) else "CHANGED")',
+                f"for name, a, held in zip({names}, [{', '.join(names)}], before):",
+                '    print(name, "unchanged" if np.array_equal(a, held) else "CHANGED")',
             ]
         case "deterministic":
             return [
-                f"before = np.array({back.format('y')})",
+                f"first = np.array({back.format('y')})",
                 f"again, _ = {call}",
                 f'print("the same call again", {back.format("again")}, sep="\\n")',
-                f'print("the first y afterwards", {back.format("y")}, "was", before, sep="\\n")',
+                f'print("the first y afterwards", {back.format("y")}, "was", first, sep="\\n")',
             ]
         case _:
             return []

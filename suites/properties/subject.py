@@ -30,7 +30,7 @@ class Result:
 
     def pullback(self, dy: Array) -> dict[str, Array]:
         """The gradients by name for dy."""
-        return self.pullback_on(self.from_numpy(dy))
+        return self.pullback_on(self.from_numpy(dy.copy()))
 
     def gradients(self, dy: Array) -> dict[str, Array]:
         """The gradients by name; none of a backend that is forward only."""
@@ -57,10 +57,15 @@ class Subject:
         return found
 
     def __call__(self, case: Case, inputs: Arrays | None = None, options: Any = None) -> Result:
-        """The block on the case's inputs, or on other inputs or options of the same block."""
+        """The block on the case's inputs, or on other inputs or options of the same block.
+
+        It gets copies, so that a block that writes into its inputs does not change what it is held to.
+        """
         inputs = case.inputs() if inputs is None else inputs
         options = case.options if options is None else options
-        return self.on(case, [None if a is None else self.backend.from_numpy(a) for a in inputs], inputs, options)
+        return self.on(
+            case, [None if a is None else self.backend.from_numpy(a.copy()) for a in inputs], inputs, options
+        )
 
     def on(self, case: Case, arrays: Sequence[Any], inputs: Arrays, options: Any) -> Result:
         """The block on the backend's own arrays, which hold the values of `inputs`."""

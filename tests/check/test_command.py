@@ -55,6 +55,22 @@ def test_the_ten_lines_of_the_readme_hold(tmp_path: Path) -> None:
     assert int(suite.attrib["skipped"]) == len(verdicts) - len(held)
 
 
+def test_a_block_that_writes_into_its_input_is_held_to_what_it_was_given(tmp_path: Path) -> None:
+    """Its values are right, and neither the verdicts nor the script take the input as it is afterwards."""
+    (tmp_path / "my_blocks.py").write_text(LAST_COLUMN.replace("y[..., -1] = 0", "pass").replace(
+        "    return", "    right, x = x, x.copy()\n    right[...] = 0\n    return", 1
+    ))  # fmt: skip
+    found = check(
+        tmp_path, "my_blocks.py", "--block", "relu", "--dtype", "float32", "--examples", "5", "--json", "a.json"
+    )
+    verdicts = {v["property"]: v for v in json.loads((tmp_path / "a.json").read_text())["verdicts"]}
+    assert {p for p, v in verdicts.items() if v["verdict"] == "VIOLATED"} == {
+        "leaves-inputs", "strided-inputs", "deterministic"
+    }, found.stdout  # fmt: skip
+    shown = python(tmp_path, verdicts["leaves-inputs"]["script"])
+    assert shown.stdout.splitlines()[-1] == "x CHANGED", shown.stderr
+
+
 def test_a_block_that_is_not_implemented_yet_says_so(tmp_path: Path) -> None:
     (tmp_path / "my_blocks.py").write_text("def relu(x, *, slope):\n    raise NotImplementedError('later')\n")
     found = check(tmp_path, "my_blocks.py", "--block", "relu", "--examples", "2")
