@@ -45,10 +45,6 @@ class Verdict:
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
-    @classmethod
-    def from_json(cls, text: str) -> Verdict:
-        return cls(**json.loads(text))
-
     def to_line(self) -> BlockVerdict:
         """The line of a run file."""
         return BlockVerdict(
