@@ -1,8 +1,8 @@
 """The blocks on cuDNN where it has them: convolutions by its graphs, pooling, LRN, batch norm and softmax by libcudnn.
 
-The same functions as impl.cupy_cuda, on CuPy arrays. relu, sigmoid, tanh, the losses, p_distance, spatial_norm, dropout,
-concat and add are those of impl.cupy_cuda. Plans are chosen by measured time among the deterministic ones; TF32 is off
-unless asked for.
+The same functions as impl.cupy_cuda, on CuPy arrays. relu, sigmoid, tanh, the losses, p_distance, spatial_norm,
+dropout, concat and add are those of impl.cupy_cuda. Plans are chosen by measured time among the deterministic ones;
+TF32 is off unless asked for.
 """
 
 from impl.cudnn.choice import recorded
