@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mcnbench.arrays import Array, sides
+from mcnbench.arrays import Array, pair, sides
 from suites.faults.convolution import BORDER, INDEX, WU
 from suites.faults.fault import (
     Block,
@@ -106,6 +106,57 @@ def _dw_of_the_first_image(right: Block) -> Block:
     return wrong
 
 
+def _every_stride_th(right: Block) -> Block:
+    """The loops over the places of y take steps of the stride, though these places are subsampled already."""
+
+    def wrong(x: Array, w: Array, b: Any = None, **options: Any) -> tuple[Array, Pullback]:
+        y, pullback = right(x, w, b, **options)
+        sv, sh = pair(options["stride"])
+
+        def gradients(dy: Array) -> Gradients:
+            visited = np.zeros_like(dy)
+            visited[:, :, ::sv, ::sh] = dy[:, :, ::sv, ::sh]
+            return (*pullback(visited)[:2], *pullback(dy)[2:])
+
+        return y, gradients
+
+    return wrong
+
+
+def _one_pixel_off(right: Block) -> Block:
+    """With a stride above 1, dx and dw are of pixels counted from 1 in memory counted from 0: those before the first
+    are the last ones, as an index of -1 is in Python."""
+
+    def wrong(x: Array, w: Array, b: Any = None, **options: Any) -> tuple[Array, Pullback]:
+        y, pullback = right(x, w, b, **options)
+        if max(pair(options["stride"])) == 1:
+            return y, pullback
+        _, rolled = right(np.roll(x, (1, 1), (2, 3)), w, b, **options)
+
+        def gradients(dy: Array) -> Gradients:
+            dx, _, *rest = pullback(dy)
+            assert dx is not None
+            return (np.roll(dx, (-1, -1), (2, 3)), rolled(dy)[1], *rest)
+
+        return y, gradients
+
+    return wrong
+
+
+def _channels_not_exchanged(right: Block) -> Block:
+    """dx is the full correlation of dy with the flipped filters, whose input and output channels are not exchanged:
+    where there are as many of one as of the other, nothing else tells."""
+
+    def wrong(x: Array, w: Array, b: Any = None, **options: Any) -> tuple[Array, Pullback]:
+        y, pullback = right(x, w, b, **options)
+        if options["groups"] > 1 or w.shape[0] != w.shape[1]:
+            return y, pullback
+        _, exchanged = right(x, np.ascontiguousarray(w.swapaxes(0, 1)), b, **options)
+        return y, lambda dy: (exchanged(dy)[0], *pullback(dy)[1:])
+
+    return wrong
+
+
 FAULTS = (
     Fault(
         "conv2d/dw-without-dilation",
@@ -146,6 +197,24 @@ FAULTS = (
             0,
             lambda g, dy, x, w, b=None, **o: np.roll(g, 1, 2) if sides(o["padding"])[0] > sides(o["padding"])[1] else g,
         ),
+    ),
+    Fault(
+        "conv2d/backward-every-stride-th-place",
+        "The backward loops visit every stride-th place of y only.",
+        "CMU slides, L1005",
+        _every_stride_th,
+    ),
+    Fault(
+        "conv2d/backward-one-pixel-off",
+        "dx and dw of a strided convolution are one pixel off, and wrap.",
+        "CMU slides, L983",
+        _one_pixel_off,
+    ),
+    Fault(
+        "conv2d/dx-channels-not-exchanged",
+        "dx flips the filters without exchanging input and output channels.",
+        "CMU slides, L2243",
+        _channels_not_exchanged,
     ),
     Fault(
         "conv2d/db-averaged",
