@@ -41,12 +41,20 @@ KINDS = {
     "spread": Kind("x normal with deviation 40, so that exp overflows"),
     "constant": Kind("each channel of x constant, at most 1"),
     "probabilities": Kind("x between 1e-6 and 1, many near 1"),
+    "improbable": Kind("x between 0 and 1, some of it 1e-30 and some 0"),
     "close": Kind("x and its target differ by a thousandth"),
     "quantised": Kind("x odd multiples of 1/8, the target even ones; perturbations of 1/64 are exact"),
     "fractions": Kind("x multiples of 1/32 between 1/4 and 1; perturbations of 1/64 are exact"),
-    "nan": Kind("x normal with some NaN"),
+    "low": Kind("x negative, at least an eighth of the largest number of the dtype"),
+    "infinite": Kind("x normal with some infinities of either sign"),
+    "masked": Kind("x normal with some -inf, but never in all channels of a pixel"),
+    "nan": Kind("x between 1e-6 and 1, where every block is defined, with some NaN"),
     "subnormal": Kind("x and the rest below the smallest normal number of the dtype, not 0"),
 }
+
+
+LABEL_DTYPES = ("int64", "int32", "uint8")
+"""Labels may be any integers: as a rule frameworks have the first, and data sets the last."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ def exact_limit(terms: int, dtype: str) -> Limit:
 def inputs(
     names: Sequence[str], shapes: Sequence[Shape | None], dtype: str, kind: str, seed: int, limit: Limit
 ) -> tuple[Array | None, ...]:
-    """One array for each shape; `labels` are integers, everything else has the dtype."""
+    """One array for each shape; `labels` are integers of one of `LABEL_DTYPES`, everything else has the dtype."""
     rng = np.random.default_rng(seed)
     made: list[Array | None] = []
     for name, shape in zip(names, shapes, strict=True):
@@ -75,7 +83,8 @@ def inputs(
             made.append(None)
         elif name == "labels":
             classes = shapes[0][1] if shapes[0] and len(shapes[0]) > 1 else 1
-            made.append(rng.integers(0, max(classes, 1), shape))
+            labels = rng.integers(0, max(classes, 1), shape)
+            made.append(labels.astype(LABEL_DTYPES[rng.integers(len(LABEL_DTYPES)) if classes <= 256 else 0]))
         elif name == "mask":
             keep = 0.5 if KINDS[kind].exact else 0.75
             made.append(((rng.random(shape) < keep) / keep).astype(dtype))
@@ -137,8 +146,19 @@ def _map(rng: Generator, shape: Shape, kind: str, limit: Limit, dtype: str) -> F
             return (2 * rng.integers(-8, 8, shape) + 1) / 8
         case "fractions":
             return rng.integers(8, 32, shape) / 32
+        case "improbable":
+            x = _map(rng, shape, "probabilities", limit, dtype)
+            return np.where(rng.random(shape) < 0.3, 1e-30, np.where(_some(rng, shape, 0.1), 0.0, x))
+        case "low":
+            return -float(np.finfo(dtype).max) * rng.uniform(1 / 8, 1 / 2, shape)
+        case "infinite":
+            x, infinities = rng.normal(size=shape), _signs(rng, shape) * np.inf
+            return np.where(_some(rng, shape, 0.1), infinities, x)
+        case "masked":
+            x, hit = rng.normal(size=shape), _some(rng, shape, 0.3)
+            return np.where(hit & ~hit.all(axis=min(1, len(shape) - 1), keepdims=True), -np.inf, x)
         case "nan":
-            x = rng.normal(size=shape)
+            x = _map(rng, shape, "probabilities", limit, dtype)
             return np.where(_some(rng, shape, 0.1), np.nan, x)
         case _:
             return _other(rng, shape, kind, limit, dtype)

@@ -221,6 +221,7 @@ class OnnxBackend:
 
         if name in ("log_loss", "softmax_log_loss"):
             check_labels(name, *inputs)
+            inputs = (inputs[0], np.asarray(inputs[1], np.int64))  # as the graph declares them
         else:
             check(name, *inputs, **options)
         moments = options.get("moments") or ()

@@ -145,11 +145,11 @@ def _batch_norm(
 
 
 def _log_loss(x: Tensor, labels: Tensor) -> Tensor:
-    return -tf.reduce_sum(tf.math.log(tf.gather(_last(x), labels, batch_dims=3)))
+    return -tf.reduce_sum(tf.math.log(tf.gather(_last(x), tf.cast(labels, tf.int64), batch_dims=3)))
 
 
 def _softmax_log_loss(x: Tensor, labels: Tensor) -> Tensor:
-    return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, _last(x)))
+    return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int64), _last(x)))
 
 
 def _p_distance(x: Tensor, target: Tensor, *, p: float, root: bool = True) -> Tensor:

@@ -52,10 +52,13 @@ def oracle(inputs: blocks.Inputs, options: Options) -> tuple[Array, Pullback]:
 
 
 def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precision) -> dict[str, Float64]:
-    """Exact, but for the product with a slope, which is itself rounded to the dtype: 2u and the underflow."""
+    """Exact, but for the product with a slope, which is itself rounded to the dtype: 2u and the underflow; exact again
+    for an infinite x."""
     assert inputs[0] is not None
     x = inputs[0].astype(np.float64)
-    rounded = np.where(x > 0, 0.0, options.slope)
-    floor = np.where(rounded == 0, 0.0, precision.eta)
-    products = {"y": rounded * np.nan_to_num(x), "dx": rounded * dy}
-    return {name: judged(2 * precision.u * np.abs(p) + floor, p, precision) for name, p in products.items()}
+    slope = np.where(x > 0, 0.0, options.slope)
+    found = {}
+    for name, rounded, factor in (("y", np.where(np.isinf(x), 0.0, slope), np.nan_to_num(x)), ("dx", slope, dy)):
+        product, floor = rounded * factor, np.where(rounded == 0, 0.0, precision.eta)
+        found[name] = judged(2 * precision.u * np.abs(product) + floor, product, precision)
+    return found

@@ -96,7 +96,8 @@ def oracle(inputs: blocks.Inputs, options: Options) -> tuple[Array, Pullback]:
 
 def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precision) -> dict[str, Float64]:
     """The relative error of exp(a) / s; in dx the error of s is common to all channels, so it multiplies the sum of
-    y dy and not the sum of their absolute values. Exponentials below the smallest normal number may be flushed."""
+    y dy and not the sum of their absolute values. Exponentials below the smallest normal number may be flushed. An x of
+    -inf masks its channel: y and dx are 0 there; pixels without a finite x are not judged."""
     x = _float64(inputs, options)
     dy = dy.astype(np.float64)
     u, eta, tiny = precision.u, precision.eta, precision.tiny
@@ -113,9 +114,10 @@ def bound(inputs: blocks.Inputs, options: Options, dy: Array, precision: Precisi
         dx = absolute * centred + (y + absolute + tiny) * (error_mean + 4 * u * (np.abs(dy) + np.abs(mean)))
         dx = (dx + tiny * centred + 2 * eta * (1 + np.abs(dy))) / options.temperature + eta
         largest = np.abs(dy).max(axis=1, keepdims=True) * channels
+        z, a = (np.where(np.isneginf(x) & np.isfinite(parts.s), 0.0, np.abs(each)) for each in (parts.z, parts.a))
     return {
-        "y": judged(absolute + tiny, y, precision, np.abs(parts.z), np.abs(parts.a)),
-        "dx": judged(dx, y * centred / options.temperature, precision, np.abs(parts.a), largest),
+        "y": judged(absolute + tiny, y, precision, z, a),
+        "dx": judged(dx, y * centred / options.temperature, precision, a, largest),
     }
 
 

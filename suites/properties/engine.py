@@ -46,9 +46,9 @@ SHRINK_SECONDS = 10.0
 BUDGET_SECONDS = 120.0
 
 
-def properties(block: str) -> tuple[str, ...]:
-    """The properties that say something of the block."""
-    return tuple(name for name in PROPERTIES if strategies.kinds(block, name))
+def properties(block: str, dtype: str = "float32") -> tuple[str, ...]:
+    """The properties that say something of the block in that dtype."""
+    return tuple(name for name in PROPERTIES if strategies.kinds(block, name, dtype))
 
 
 def run(
@@ -126,7 +126,9 @@ def applicable(case: Case) -> tuple[str, ...]:
     except ValueError:
         return ("rejects-invalid",)
     fitting = [
-        p for p in properties(case.block) if p != "rejects-invalid" and case.data in strategies.kinds(case.block, p)
+        p
+        for p in properties(case.block, case.dtype)
+        if p != "rejects-invalid" and case.data in strategies.kinds(case.block, p)
     ]
     if case.shapes[0] and case.shapes[0][0] == 0:
         return tuple(p for p in fitting if p == "empty-batch")

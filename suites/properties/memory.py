@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from mcnbench.arrays import Array
 from suites.properties.outcome import Unsupported, Violated
-from suites.properties.subject import Result
+from suites.properties.subject import Arrays, Result
 from suites.properties.trial import Trial
 
 M_PERTURB = -6  # mallopt (glibc): bytes that are freed become this one, bytes that are handed out its complement
@@ -102,11 +102,25 @@ _LIBC = ctypes.CDLL(None)
 
 
 def strided_inputs(trial: Trial) -> None:
-    """Inputs and dy that are every second element of larger arrays, transposed, reversed or repeated by stride 0 give
-    the same result as contiguous copies; what lies between the elements is NaN. Elements that are wrong anyway are
-    another property's matter."""
+    """Inputs and dy that are every second element of larger arrays, transposed, reversed, one element off the alignment
+    of their memory or repeated by stride 0 give the same result as contiguous copies; what lies between the elements is
+    NaN. Elements that are wrong anyway are another property's matter."""
+    inputs, dy = trial.case.inputs(), trial.case.dy()
+    _same_in(LAYOUTS, trial, inputs, dy)
+    # Along a row; dy is one value all over, as the gradient of a sum is.
+    alike = [a if a is None or not a.size else _alike(a, a.ndim - 1) for a in inputs]
+    _same_in((REPEATED,), trial, alike, _alike(dy, 0) if dy.size else dy)
+
+
+def _alike(a: Array, axis: int) -> Array:
+    """The elements along `axis` and all axes after it replaced by the first of them."""
+    first = tuple(slice(None) if i < axis else slice(0, 1) for i in range(a.ndim))
+    return np.broadcast_to(a[first], a.shape).copy()
+
+
+def _same_in(layouts: Sequence[str], trial: Trial, inputs: Arrays, dy: Array) -> None:
+    """What the block gives for the inputs and dy in each layout is what it gives for contiguous ones."""
     case, backend = trial.case, trial.subject.backend
-    inputs, dy = case.inputs(), case.dy()
     bounds = trial.bounds(inputs, dy)
     plain = trial.call(inputs)
     expected = {"y": plain.y.copy()} | {name: g.copy() for name, g in plain.gradients(dy).items()}
@@ -116,7 +130,7 @@ def strided_inputs(trial: Trial) -> None:
             name: np.where(np.abs(y - right[name]) <= bounds[name], 2 * bounds[name], np.inf)
             for name, y in expected.items()
         }
-    for layout in LAYOUTS:
+    for layout in layouts:
         arrays = [a if a is None else arranged(backend, a, layout) for a in inputs]
         if all(a is None for a in arrays):
             continue
@@ -134,7 +148,14 @@ def strided_inputs(trial: Trial) -> None:
             trial.judge(name, value, wide, limits[name], f"{name} differs when the inputs are {layout}")
 
 
-LAYOUTS = ("every second element of larger arrays", "transposed in memory", "reversed in memory", "channels last")
+LAYOUTS = (
+    "every second element of larger arrays",
+    "transposed in memory",
+    "reversed in memory",
+    "channels last",
+    "one element off the alignment of their memory",
+)
+REPEATED = "repeated by stride 0"
 
 
 def arranged(backend: Any, a: Array, layout: str) -> Any:
@@ -153,9 +174,29 @@ def arranged(backend: Any, a: Array, layout: str) -> Any:
         if layout == LAYOUTS[3] and a.ndim == 4:
             last = np.ascontiguousarray(a.transpose(0, 2, 3, 1))
             return backend.from_numpy(last).swapaxes(-1, -2).swapaxes(-2, -3)
+        if layout == LAYOUTS[4]:
+            return backend.from_numpy(np.concatenate([a.ravel()[:1], a.ravel()]))[1:].reshape(a.shape)
+        if layout == REPEATED:
+            return _repeated(backend, a)
     except (AttributeError, ValueError, TypeError, IndexError):  # torch has no reversed views, other types no views
         return None
     return None
+
+
+def _repeated(backend: Any, a: Array) -> Any:
+    """`a`, whose last axes hold one value each, with stride 0 along those; one element of memory is not NaN there."""
+    axes = [i for i in range(a.ndim) if (a == a[(slice(None),) * i + (slice(0, 1),)]).all()]
+    first = tuple(slice(0, 1) if i in axes else slice(None) for i in range(a.ndim))
+    large = np.full(a.shape, np.nan if a.dtype.kind == "f" else 0, a.dtype)
+    large[first] = a[first]
+    view = backend.from_numpy(large)[first]
+    if isinstance(view, np.ndarray):  # not broadcast_to, whose arrays are read-only: that would be another matter
+        strides = tuple(0 if i in axes else step for i, step in enumerate(view.strides))
+        return np.lib.stride_tricks.as_strided(view, a.shape, strides)
+    if hasattr(view, "expand"):
+        return view.expand(a.shape)
+    wide = np.broadcast_to(view, a.shape)
+    return wide if type(wide) is type(view) else None
 
 
 def deterministic(trial: Trial) -> None:

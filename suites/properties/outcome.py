@@ -99,7 +99,7 @@ class Tally:
         ratio = error[use] / bound[use]
         self.worst = max(self.worst, float(ratio.max()))
         if peer is not None:
-            other = np.abs(peer.astype(np.float64) - expected)[use] / bound[use]
+            other = np.abs(peer.astype(np.float64)[use] - expected[use]) / bound[use]
             finite = np.isfinite(other)
             self.squares += float(np.square(ratio[finite]).sum())
             self.peer_squares += float(np.square(other[finite]).sum())

@@ -305,7 +305,8 @@ def selected(
         Request(block, property, dtype, examples, seed)
         for block in strategies.names()
         if not blocks or block in blocks
-        for property in engine.properties(block)
+        for property in engine.PROPERTIES
         if not properties or property in properties
         for dtype in dtypes
+        if property in engine.properties(block, dtype)
     ]

@@ -16,7 +16,8 @@ from suites.properties.outcome import Tally, Violated
 
 
 def relu(x: Any, *, slope: float = 0.0) -> Any:
-    return np.where(x > 0, x, x * x.dtype.type(slope)), lambda dy: (np.where(x > 0, dy, dy * dy.dtype.type(slope)),)
+    rest = x * x.dtype.type(slope) if slope else np.zeros_like(x)
+    return np.where(x <= 0, rest, x), lambda dy: (np.where(x > 0, dy, dy * dy.dtype.type(slope)),)
 
 
 def tried(function: Any, property: str = "bounded", block: str = "relu", **more: Any) -> Verdict:

@@ -69,8 +69,8 @@ def names() -> tuple[str, ...]:
     return tuple(name.name for name in iter_modules(__path__) if name.name in known)
 
 
-def kinds(block: str, property: str) -> tuple[str, ...]:
-    """The kinds of data that the property is tried on; () where it says nothing of the block."""
+def kinds(block: str, property: str, dtype: str = "float32") -> tuple[str, ...]:
+    """The kinds of data that the property is tried on; () where it says nothing of the block in that dtype."""
     found = module(block)
     match property:
         case "exact" | "gradient-exact":
@@ -78,7 +78,8 @@ def kinds(block: str, property: str) -> tuple[str, ...]:
         case "bounded" | "gradient-bounded":
             return found.BOUNDED
         case "taylor":
-            return (found.TAYLOR,) if found.TAYLOR else ()
+            # float16 has too few digits: a step is not exact beside 16, and what rounding may do hides the slope.
+            return (found.TAYLOR,) if found.TAYLOR and dtype != "float16" else ()
         case "ties":
             return (found.TIES,) if found.TIES else ()
         case "nan":
@@ -98,7 +99,7 @@ def kinds(block: str, property: str) -> tuple[str, ...]:
 def cases(block: str, property: str, dtype: str) -> st.SearchStrategy[Case]:
     """The cases that the property is tried on."""
     found = module(block)
-    choices = kinds(block, property)
+    choices = kinds(block, property, dtype)
 
     @st.composite
     def one(draw: Draw) -> Case:

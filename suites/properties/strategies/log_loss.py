@@ -9,7 +9,7 @@ from suites.properties.strategies import Draw, Sizes
 from suites.properties.strategies.drawing import break_one, map_shape, pick
 
 EXACT = ()
-BOUNDED = ("probabilities",)
+BOUNDED = ("probabilities", "improbable")
 TAYLOR = "fractions"
 TIES = ""
 EMPTY_BATCH = True

@@ -15,7 +15,7 @@ from suites.properties.strategies.pooling import invalid, pool_sizes
 from suites.properties.subject import Arrays
 
 EXACT = ("permutation",)
-BOUNDED = ("permutation",)
+BOUNDED = ("permutation", "normal", "scales", "low", "infinite")
 TAYLOR = "permutation"
 TIES = "ties"
 EMPTY_BATCH = True

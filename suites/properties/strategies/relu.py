@@ -14,7 +14,7 @@ from suites.properties.strategies import Draw, Sizes
 from suites.properties.strategies.drawing import map_shape, pick
 
 EXACT = ("integers", "large-integers")
-BOUNDED = ("normal", "scales")
+BOUNDED = ("normal", "scales", "infinite")
 TAYLOR = "quantised"
 TIES = "ties"
 EMPTY_BATCH = True

@@ -17,7 +17,7 @@ from suites.properties.strategies.drawing import map_shape
 from suites.properties.subject import Arrays
 
 EXACT = ()
-BOUNDED = ("normal", "wide")
+BOUNDED = ("normal", "wide", "infinite")
 TAYLOR = "quantised"
 TIES = ""
 EMPTY_BATCH = True

@@ -21,7 +21,7 @@ from suites.properties.strategies.drawing import map_shape, pick
 from suites.properties.subject import Arrays
 
 EXACT = ()
-BOUNDED = ("normal", "offset", "spread")
+BOUNDED = ("normal", "offset", "spread", "masked")
 TAYLOR = "quantised"
 TIES = ""
 EMPTY_BATCH = True
