@@ -154,7 +154,7 @@ def relu(fault: str = "") -> Callable[..., Any]:
 
     def block(x: Array, *, slope: float) -> Any:
         positive = x > 0
-        y = np.where(positive, x, x.dtype.type(slope) * x)
+        y = np.where(positive | np.isnan(x), x, x.dtype.type(slope) * x if slope else 0).astype(x.dtype)
         if fault == "an input changed in place":
             x[...] = y
         if fault == "the previous call's result returned":

@@ -80,3 +80,11 @@ def test_names_that_are_not_known_are_refused_with_the_nearest() -> None:
         selected((), ("relu/one-at-zero",))
     with pytest.raises(BadInput, match="did you mean 'relu'"):
         selected(("relus",), ())
+
+
+@pytest.mark.parametrize(
+    "name", ["backward-every-stride-th-place", "backward-one-pixel-off", "dx-channels-not-exchanged"]
+)
+def test_the_errors_of_slides_in_the_convolution_backward_are_found_on_integers(name: str) -> None:
+    outcome = attempt(load("numpy"), FAULTS[f"conv2d/{name}"])
+    assert (outcome.word, outcome.property, outcome.dtype) == ("KILLED", "gradient-exact", "float32")

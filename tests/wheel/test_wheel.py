@@ -35,8 +35,8 @@ def test_the_data_is_in_the_wheel(tmp_path: Path) -> None:
 def test_the_suites_run_from_the_wheel(tmp_path: Path) -> None:
     (tmp_path / "my_blocks.py").write_text(
         "import numpy as np\n\n\ndef relu(x, *, slope=0.0):\n"
-        "    scale = np.where(x > 0, 1, slope).astype(x.dtype)\n"
-        "    return x * scale, lambda dy: (dy * scale,)\n"
+        "    rest = x.dtype.type(slope) * x if slope else np.zeros_like(x)\n"
+        "    return np.where(x <= 0, rest, x), lambda dy: (np.where(x > 0, dy, dy.dtype.type(slope) * dy),)\n"
     )
     done = mcnbench_command("check", "my_blocks.py", "--examples", "20", "--json", "verdicts.json", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -21,4 +21,4 @@ __all__ = ["invalid", "sizes"]  # as for log_loss: x and labels that fit, or do 
 def reference(x: Any, labels: Any) -> Any:
     import torch.nn.functional as F
 
-    return F.cross_entropy(x, labels, reduction="sum")
+    return F.cross_entropy(x, labels.long(), reduction="sum")
