@@ -53,8 +53,8 @@ KINDS = {
 }
 
 
-LABEL_DTYPES = ("int64", "int32", "uint8")
-"""Labels may be any integers: as a rule frameworks have the first, and data sets the last."""
+LABEL_DTYPES = {"offset": "uint8", "improbable": "uint8", "spread": "int32", "fractions": "int32"}
+"""The dtype of labels by the kind of data, int64 for the others and for more than 256 classes: any integers will do."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def exact_limit(terms: int, dtype: str) -> Limit:
 def inputs(
     names: Sequence[str], shapes: Sequence[Shape | None], dtype: str, kind: str, seed: int, limit: Limit
 ) -> tuple[Array | None, ...]:
-    """One array for each shape; `labels` are integers of one of `LABEL_DTYPES`, everything else has the dtype."""
+    """One array for each shape; `labels` are integers (`LABEL_DTYPES`), everything else has the dtype."""
     rng = np.random.default_rng(seed)
     made: list[Array | None] = []
     for name, shape in zip(names, shapes, strict=True):
@@ -84,7 +84,7 @@ def inputs(
         elif name == "labels":
             classes = shapes[0][1] if shapes[0] and len(shapes[0]) > 1 else 1
             labels = rng.integers(0, max(classes, 1), shape)
-            made.append(labels.astype(LABEL_DTYPES[rng.integers(len(LABEL_DTYPES)) if classes <= 256 else 0]))
+            made.append(labels.astype(LABEL_DTYPES.get(kind, "int64") if classes <= 256 else "int64"))
         elif name == "mask":
             keep = 0.5 if KINDS[kind].exact else 0.75
             made.append(((rng.random(shape) < keep) / keep).astype(dtype))
