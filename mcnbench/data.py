@@ -48,7 +48,7 @@ KINDS = {
     "low": Kind("x negative, at least an eighth of the largest number of the dtype"),
     "infinite": Kind("x normal with some infinities of either sign"),
     "masked": Kind("x normal with some -inf, but never in all channels of a pixel"),
-    "nan": Kind("x between 1e-6 and 1, where every block is defined, with some NaN"),
+    "nan": Kind("magnitudes of normal numbers, for which every block is defined, with some NaN"),
     "subnormal": Kind("x and the rest below the smallest normal number of the dtype, not 0"),
 }
 
@@ -158,7 +158,7 @@ def _map(rng: Generator, shape: Shape, kind: str, limit: Limit, dtype: str) -> F
             x, hit = rng.normal(size=shape), _some(rng, shape, 0.3)
             return np.where(hit & ~hit.all(axis=min(1, len(shape) - 1), keepdims=True), -np.inf, x)
         case "nan":
-            x = _map(rng, shape, "probabilities", limit, dtype)
+            x = np.abs(rng.normal(size=shape))
             return np.where(_some(rng, shape, 0.1), np.nan, x)
         case _:
             return _other(rng, shape, kind, limit, dtype)
