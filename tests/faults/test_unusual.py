@@ -72,7 +72,8 @@ def test_transforms_that_claim_each_element_are_violated_and_told_what_to_declar
     name: str, implementation: SimpleNamespace, properties: tuple[str, ...]
 ) -> None:
     for property in properties:
-        verdict = engine.run(Backend(name, implementation), "conv2d", property)
+        # Hypothesis draws some integers from those in the modules imported; tiles of 6 err seldom on integers.
+        verdict = engine.run(Backend(name, implementation), "conv2d", property, examples=500)
         assert verdict.verdict == "VIOLATED", verdict
         assert 'if it is one, declare accuracy = "normwise"' in verdict.message, verdict.message
 
