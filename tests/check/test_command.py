@@ -22,7 +22,7 @@ LAST_COLUMN = """
 import numpy as np
 
 def relu(x, *, slope):
-    y = np.where(x > 0, x, x.dtype.type(slope) * x)
+    y = np.where(x <= 0, x.dtype.type(slope) * x if slope else x.dtype.type(0), x)
     if x.shape[3] > 2:
         y[..., -1] = 0
     return y, lambda dy: (np.where(x > 0, dy, dy.dtype.type(slope) * dy),)
